@@ -1,0 +1,1 @@
+"""Directions of behaviour in the residual stream, one file a method."""

@@ -1,0 +1,1 @@
+"""Reading what a model said: refusal, garbled or normal."""

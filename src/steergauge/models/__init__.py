@@ -1,0 +1,1 @@
+"""Models: the catalogue, where weights come from, loading, blocks and the phantom."""

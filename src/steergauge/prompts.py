@@ -1,0 +1,111 @@
+"""Prompt sets: what a direction is extracted from and what it is measured on."""
+
+import tomllib
+from collections import Counter
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from steergauge.errors import SteergaugeError
+
+
+class _PromptSet(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="Short name, kept with every result.")
+    source: str = Field(default="", description="Where the prompts come from.")
+
+
+SetKind = TypeVar("SetKind", bound=_PromptSet)
+
+
+class ContrastSet(_PromptSet):
+    """Positive (for refusal: harmful) and negative (harmless) prompts, from which a direction is extracted."""
+
+    positive: tuple[str, ...] = Field(min_length=1)
+    negative: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        _refuse_repeats(self.positive + self.negative)
+        return self
+
+
+class EvaluationPrompt(BaseModel):
+    """A benign prompt, with the category it belongs to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str = Field(min_length=1)
+    category: str = ""
+
+
+class EvaluationSet(_PromptSet):
+    """Distinct benign prompts, which an unsteered model answers."""
+
+    prompts: tuple[EvaluationPrompt, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        _refuse_repeats(tuple(prompt.text for prompt in self.prompts))
+        return self
+
+
+def _refuse_repeats(texts: tuple[str, ...]) -> None:
+    """Refuses a repeated prompt: under greedy decoding it is the same observation twice (methods.md §7)."""
+    text, times = Counter(texts).most_common(1)[0]
+    if times > 1:
+        raise ValueError(
+            f"the prompt {text!r} stands {times} times; a repeat under greedy decoding is one observation, "
+            "not two: keep each prompt once"
+        )
+
+
+def load_contrast_set(path: Path) -> ContrastSet:
+    """Reads a contrast set from a TOML file with `name`, `positive` and `negative`.
+
+    Raises:
+        SteergaugeError: no such file, not TOML, a key that is unknown or missing, or a repeated prompt.
+    """
+    return _load(path, ContrastSet)
+
+
+def load_evaluation_set(path: Path) -> EvaluationSet:
+    """Reads an evaluation set from a TOML file with `name` and `[[prompts]]` of `text` and `category`.
+
+    Raises:
+        SteergaugeError: no such file, not TOML, a key that is unknown or missing, or a repeated prompt.
+    """
+    return _load(path, EvaluationSet)
+
+
+@cache
+def study_contrast_set() -> ContrastSet:
+    """The study's five harmful and five harmless prompts (paper, appendix A)."""
+    return load_contrast_set(_built_in("study_contrast.toml"))
+
+
+@cache
+def study_evaluation_set() -> EvaluationSet:
+    """The study's thirty benign prompts (paper, appendix A)."""
+    return load_evaluation_set(_built_in("study_evaluation.toml"))
+
+
+def _built_in(name: str) -> Path:
+    return Path(str(files("steergauge") / "data" / "prompts" / name))
+
+
+def _load(path: Path, kind: type[SetKind]) -> SetKind:
+    try:
+        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SteergaugeError(f"cannot read the prompt file {path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SteergaugeError(f"{path} is not valid TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "file"
+        raise SteergaugeError(f"{path}, {where}: {first['msg'].removeprefix('Value error, ')}") from None

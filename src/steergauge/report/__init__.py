@@ -1,0 +1,1 @@
+"""Showing a result: terminal, HTML page, tables."""

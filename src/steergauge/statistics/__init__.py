@@ -1,0 +1,1 @@
+"""Intervals and comparisons for rates over distinct prompts."""

@@ -1,0 +1,1 @@
+"""Adding a direction to the residual stream while a model generates."""

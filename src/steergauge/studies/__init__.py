@@ -1,0 +1,1 @@
+"""Declared grids of conditions, and what is concluded from them."""
