@@ -23,7 +23,7 @@ SetKind = TypeVar("SetKind", bound=_PromptSet)
 
 
 class ContrastSet(_PromptSet):
-    """Positive (for refusal: harmful) and negative (harmless) prompts, from which a direction is extracted."""
+    """Positive (for refusal: harmful) and negative (harmless) prompts, whose difference is a direction."""
 
     positive: tuple[str, ...] = Field(min_length=1)
     negative: tuple[str, ...] = Field(min_length=1)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from steergauge.judging.label import Label
 
-SCHEMA = "steergauge.gauge/1"
+SCHEMA: Literal["steergauge.gauge/1"] = "steergauge.gauge/1"
 
 
 class Record(BaseModel):
