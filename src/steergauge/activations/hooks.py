@@ -1,0 +1,58 @@
+"""Capture with PyTorch forward hooks on the blocks: the reference backend."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from steergauge.activations.activations import Activations
+from steergauge.models.blocks import reading
+from steergauge.models.loading import Model
+
+# Fixed, so that a reading in low precision does not depend on the memory at hand.
+_BATCH = 16
+
+
+def capture(model: Model, prompts: Sequence[str], positions: Sequence[int] = (-1,)) -> Activations:
+    """Reads r_k at `positions`, counted from each prompt's end, for every block in one pass.
+
+    Returns:
+        Activations of shape (prompts, blocks, positions, width).
+    """
+    batches = []
+    for streams, _ in forward(model, prompts):
+        # Prompts are padded on the left, so their ends are aligned.
+        picked = torch.stack([stream[:, list(positions)].float() for stream in streams], dim=1)
+        batches.append(picked.cpu().numpy())  # (prompts, blocks, positions, width)
+    return Activations(np.concatenate(batches), tuple(positions))
+
+
+def residual_norms(model: Model, prompts: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """R_k, the median norm of r_k over the positions of unsteered benign prompts (methods.md §4).
+
+    Padding and BOS are left out, and so are massive-norm positions (attention sinks): those with more than
+    ten times the block's median norm.
+
+    Returns:
+        Shape (blocks,).
+    """
+    norms = []
+    for streams, encoding in forward(model, prompts):
+        counted = encoding["attention_mask"].bool()
+        if model.tokenizer.bos_token_id is not None:
+            counted &= encoding["input_ids"] != model.tokenizer.bos_token_id
+        norms.append(torch.stack([stream.float().norm(dim=-1)[counted] for stream in streams]).cpu().numpy())
+    each = np.concatenate(norms, axis=1).astype(np.float64)  # (blocks, tokens)
+    massive = each > 10 * np.median(each, axis=1, keepdims=True)
+    return np.array([np.median(row[~out]) for row, out in zip(each, massive, strict=True)])
+
+
+def forward(model: Model, prompts: Sequence[str]) -> Iterator[tuple[list[Tensor], dict[str, Tensor]]]:
+    """Runs the prompts in batches; yields every block's stream (prompts, tokens, width) and the encoding."""
+    for start in range(0, len(prompts), _BATCH):
+        encoding = model.template.encode(list(prompts[start : start + _BATCH]), model.device)
+        streams: dict[int, Tensor] = {}
+        with torch.inference_mode(), reading(model.blocks.modules, streams.__setitem__):
+            model.forward(encoding["input_ids"], encoding["attention_mask"])
+        yield [streams[block] for block in range(len(model.blocks))], dict(encoding)

@@ -1,0 +1,10 @@
+"""Random unit vectors: the control that a direction must beat (design.md, trustworthy verdicts, 7)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def random_unit_vector(width: int, seed: int) -> NDArray[np.float32]:
+    """A unit vector drawn uniformly from the sphere, (width,)."""
+    drawn = np.random.default_rng(seed).standard_normal(width)
+    return (drawn / np.linalg.norm(drawn)).astype(np.float32)

@@ -1,0 +1,141 @@
+"""Where a decoder's residual stream is: found by structure, and verified on a forward pass."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from steergauge.errors import SteergaugeError
+
+BlockOutput: TypeAlias = Tensor | tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The decoder layers in order, and the norm that the last one's output goes through.
+
+    The stream after block k is r_k; the stream that enters it is p_k = r_{k−1} (methods.md §0).
+    """
+
+    path: str
+    modules: tuple[nn.Module, ...]
+    final_norm: nn.Module
+    width: int
+
+    def __len__(self) -> int:
+        return len(self.modules)
+
+
+def stream_of(output: BlockOutput) -> Tensor:
+    """The residual stream (batch, tokens, width) in what a block returns: a tensor, or a tuple's first."""
+    return output if isinstance(output, Tensor) else output[0]
+
+
+def with_stream(output: BlockOutput, stream: Tensor) -> BlockOutput:
+    """What a block returned, with another residual stream in it."""
+    return stream if isinstance(output, Tensor) else (stream, *output[1:])
+
+
+@contextmanager
+def reading(modules: Sequence[nn.Module], read: Callable[[int, Tensor], None]) -> Iterator[None]:
+    """Calls `read(k, r_k)` with each block's stream (batch, tokens, width) while the context is open."""
+
+    def hook(index: int) -> Callable[..., None]:
+        return lambda _module, _inputs, output: read(index, stream_of(output))
+
+    handles = [module.register_forward_hook(hook(index)) for index, module in enumerate(modules)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def find_blocks(model: nn.Module, input_ids: Tensor) -> Blocks:
+    """Finds the module list whose entries run one after another on the residual stream.
+
+    One forward pass over `input_ids` (1, tokens) proves the identities of methods.md §0: each block is called
+    once, in order; p_{k+1} is r_k; and the model's output head reads final_norm(r_{N−1}).
+
+    Raises:
+        SteergaugeError: no module list does that.
+    """
+    calls = _record_calls(model, input_ids)
+    chains = [
+        (path, list(children))
+        for path, children in model.named_modules()
+        if isinstance(children, nn.ModuleList) and _is_chain(list(children), calls)
+    ]
+    name = type(model).__name__
+    if not chains:
+        raise SteergaugeError(
+            f"{name}: no module list passes one residual stream from block to block, so it cannot be steered"
+        )
+    path, modules = max(chains, key=lambda chain: len(chain[1]))
+    last = calls[modules[-1]].output
+    final_norm = _final_norm(model, modules, last, calls)
+    if final_norm is None:
+        raise SteergaugeError(
+            f"{name}: nothing normalises the output of the last block of {path} before the output head, "
+            "so the residual stream is not where it should be"
+        )
+    return Blocks(path=path, modules=tuple(modules), final_norm=final_norm, width=last.shape[-1])
+
+
+@dataclass
+class _Call:
+    """One module's calls in a forward pass: how many, the last one's order, first input and stream."""
+
+    times: int
+    order: int
+    entered: Tensor
+    output: Tensor
+
+
+def _record_calls(model: nn.Module, input_ids: Tensor) -> dict[nn.Module, _Call]:
+    calls: dict[nn.Module, _Call] = {}
+
+    def hook(module: nn.Module, inputs: tuple[Any, ...], keywords: Mapping[str, Any], output: Any) -> None:
+        entered = inputs[0] if inputs else keywords.get("hidden_states")
+        first = output[0] if isinstance(output, tuple) and output else output
+        if isinstance(entered, Tensor) and isinstance(first, Tensor):
+            times = calls[module].times + 1 if module in calls else 1
+            calls[module] = _Call(times, len(calls), entered.clone(), first.clone())
+
+    handles = [module.register_forward_hook(hook, with_kwargs=True) for module in model.modules()]
+    try:
+        with torch.inference_mode():
+            model(input_ids=input_ids, use_cache=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls
+
+
+def _is_chain(modules: list[nn.Module], calls: Mapping[nn.Module, _Call]) -> bool:
+    if len(modules) < 2 or any(module not in calls or calls[module].times != 1 for module in modules):
+        return False
+    return all(_same(calls[one].output, calls[next_].entered) for one, next_ in pairwise(modules))
+
+
+def _final_norm(
+    model: nn.Module, modules: list[nn.Module], last: Tensor, calls: Mapping[nn.Module, _Call]
+) -> nn.Module | None:
+    """The module outside the blocks that takes r_{N−1} and gives what the output head reads."""
+    inside = {child for module in modules for child in module.modules()}
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    read_by_head = calls[head].entered if head in calls else None
+    for module, call in calls.items():
+        if module in inside or any(module.children()) or not _same(call.entered, last):
+            continue
+        if read_by_head is None or _same(call.output, read_by_head):
+            return module
+    return None
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.equal(one.to(other.device), other)

@@ -1,0 +1,141 @@
+"""Loading a model: weights, tokenizer, template and blocks, verified before anything is measured."""
+
+import hashlib
+import inspect
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Cache,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from steergauge.errors import SteergaugeError
+from steergauge.models.blocks import Blocks, find_blocks
+from steergauge.models.precision import Precision, resolve_device, resolve_precision
+from steergauge.models.template import ChatTemplate
+from steergauge.models.weights import Checkpoint, resolve
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Weights, tokenizer and precision, ready to be read and steered."""
+
+    checkpoint: Checkpoint
+    module: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    template: ChatTemplate
+    blocks: Blocks
+    precision: Precision
+    device: str
+    fingerprint: str
+    stop_tokens: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The name it was asked for by."""
+        return self.checkpoint.name
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, cache: Cache | None = None) -> Tensor:
+        """Runs the tokens that the cache does not hold yet.
+
+        Args:
+            input_ids: the new tokens, (rows, tokens).
+            attention_mask: 1 for every real token so far, padding on the left, (rows, all tokens).
+            cache: keys and values of the tokens before, extended in place.
+
+        Returns:
+            Logits of the last position, (rows, vocabulary).
+        """
+        arguments: dict[str, Any] = {
+            # Counted without padding, for the families whose positions are absolute.
+            "position_ids": (attention_mask.cumsum(dim=1) - 1).clamp(min=0)[:, -input_ids.shape[1] :],
+            "logits_to_keep": 1,
+        }
+        taken = inspect.signature(self.module.forward).parameters
+        logits: Tensor = self.module(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            past_key_values=cache,
+            use_cache=cache is not None,
+            **{name: value for name, value in arguments.items() if name in taken},
+        ).logits
+        return logits[:, -1]
+
+
+def load_model(
+    name: str, *, precision: str = "auto", device: str = "auto", template: str | None = None
+) -> Model:
+    """Loads a model by catalogue name, hub id, local folder or GGUF file.
+
+    Args:
+        name: what to load.
+        precision: `auto`, `float32`, `bfloat16` or `float16`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        template: a Jinja chat template in place of the checkpoint's own.
+
+    Raises:
+        SteergaugeError: no such model, no chat template, a device or precision that is not there, or a model
+            whose residual stream is not found.
+    """
+    device = resolve_device(device)
+    resolved = resolve_precision(precision, device)
+    checkpoint = resolve(name, progress=logger.info)
+    tokenizer = AutoTokenizer.from_pretrained(str(checkpoint.folder))
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    source = template or tokenizer.chat_template
+    if not isinstance(source, str):
+        raise SteergaugeError(
+            f"{name} has no chat template (a base model?): give one with --template FILE, "
+            "a Jinja file that renders the role 'user'"
+        )
+    chat_template = ChatTemplate(tokenizer, source)
+    logger.info("loading %s in %s on %s", name, resolved, device)
+    try:
+        module = AutoModelForCausalLM.from_pretrained(str(checkpoint.folder), dtype=resolved.dtype)
+    except ValueError as error:
+        raise SteergaugeError(f"{name} is not a decoder that transformers can load: {error}") from None
+    module.eval().requires_grad_(False).to(device)
+    probe = chat_template.encode(["Hello"], device)
+    return Model(
+        checkpoint=checkpoint,
+        module=module,
+        tokenizer=tokenizer,
+        template=chat_template,
+        blocks=find_blocks(module, probe["input_ids"]),
+        precision=resolved,
+        device=device,
+        fingerprint=_fingerprint(checkpoint, resolved, tokenizer, source),
+        stop_tokens=_stop_tokens(module, tokenizer),
+    )
+
+
+def _fingerprint(
+    checkpoint: Checkpoint, precision: Precision, tokenizer: PreTrainedTokenizerBase, template: str
+) -> str:
+    parts = {
+        "weights": checkpoint.digest,
+        "precision": precision.value,
+        "tokenizer": hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
+        "template": template,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _stop_tokens(module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """The ids that end a reply: the generation config's, which may be several, else the tokenizer's."""
+    ids = module.generation_config.eos_token_id if module.generation_config else None
+    if ids is None:
+        ids = tokenizer.eos_token_id
+    if ids is None:
+        return ()
+    return tuple(sorted(ids)) if isinstance(ids, list) else (ids,)

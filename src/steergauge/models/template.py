@@ -1,0 +1,61 @@
+"""From a user's message to the tokens that a model is shown."""
+
+from dataclasses import dataclass
+
+import torch
+from jinja2 import TemplateError
+from transformers import BatchEncoding, PreTrainedTokenizerBase
+
+from steergauge.errors import SteergaugeError
+
+# Some templates print today's date unless they are given one; a run must not depend on its day.
+_DATE = "26 Jul 2024"
+_PROBE = "What is the colour of the sky?"
+
+
+@dataclass(frozen=True)
+class ChatTemplate:
+    """A Jinja chat template and the tokenizer that it belongs to.
+
+    Raises:
+        SteergaugeError: the template is not valid Jinja, refuses the role `user`, or leaves out its message.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    source: str
+
+    def __post_init__(self) -> None:
+        if _PROBE not in self.render(_PROBE):
+            raise SteergaugeError(
+                "the chat template does not render the message of the role 'user'; "
+                "give one that does with --template FILE"
+            )
+
+    def render(self, prompt: str) -> str:
+        """One user message with the generation prompt, and no system message of ours (methods.md §1)."""
+        try:
+            rendered = self.tokenizer.apply_chat_template(
+                [{"role": "user", "content": prompt}],
+                chat_template=self.source,
+                tokenize=False,
+                add_generation_prompt=True,
+                date_string=_DATE,
+            )
+        except TemplateError as error:
+            raise SteergaugeError(
+                f"the chat template cannot render the role 'user' ({error}); give another with --template FILE"
+            ) from None
+        return str(rendered)
+
+    def encode(self, prompts: list[str], device: torch.device | str) -> BatchEncoding:
+        """Token ids and attention mask, left-padded, each (prompts, tokens).
+
+        Special tokens are not added again: templates that already render BOS would get two (methods.md §1).
+        """
+        return self.tokenizer(
+            [self.render(prompt) for prompt in prompts],
+            add_special_tokens=False,
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+        ).to(device)

@@ -1,0 +1,122 @@
+"""The report as one self-contained HTML file: nothing is fetched, and nothing a model wrote is executed."""
+
+import base64
+import hashlib
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from steergauge.report import figures, words
+from steergauge.report.atomic import replacing
+from steergauge.studies.result import GaugeResult
+
+# Characters that could end a script element or a line in one; JSON reads their escapes back verbatim.
+_UNSAFE = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
+
+
+def write_html(result: GaugeResult, path: Path) -> None:
+    """Writes the page. Equal results give equal bytes."""
+    with replacing(path) as partial:
+        partial.write_text(page(result), encoding="utf-8", newline="\n")
+
+
+def page(result: GaugeResult) -> str:
+    """The whole page."""
+    environment = Environment(
+        loader=PackageLoader("steergauge.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    own = files("steergauge.report")
+    style = own.joinpath("page.css").read_text(encoding="utf-8")
+    script = own.joinpath("page.js").read_text(encoding="utf-8")
+    return environment.get_template("page.html.jinja").render(
+        result=result,
+        words=words,
+        figures=figures,
+        maps=figures.heat_maps(result),
+        rates=figures.rates_by_dose(result),
+        norms=[(direction, figures.norms_by_depth(result, direction)) for direction in result.directions],
+        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'",
+        style=Markup(style),
+        script=Markup(script),
+        outputs=embedded(outputs(result)),
+    )
+
+
+def outputs(result: GaugeResult) -> dict[str, Any]:
+    """Every generation, grouped as the page shows them: the controls, then the conditions in their order."""
+    groups = _groups(result)
+    for generation in result.generations:
+        groups.setdefault(
+            generation.condition, _group(generation.condition, generation.condition, "", "Other")
+        )
+    group_at = {name: index for index, name in enumerate(groups)}
+    categories = {generation.prompt: generation.category for generation in result.generations}
+    prompts = list(dict.fromkeys([*result.protocol.prompts, *categories]))
+    prompt_at = {prompt: index for index, prompt in enumerate(prompts)}
+    half = {} if result.best is None else dict.fromkeys(result.best.choosing_prompts, "choosing half")
+    half |= {} if result.best is None else dict.fromkeys(result.best.reporting_prompts, "reporting half")
+    return {
+        "best": result.best.condition if result.best else None,
+        "groups": list(groups.values()),
+        "prompts": [
+            {"text": prompt, "category": categories.get(prompt, ""), "half": half.get(prompt, "")}
+            for prompt in prompts
+        ],
+        "outputs": sorted(
+            [
+                group_at[generation.condition],
+                prompt_at[generation.prompt],
+                generation.label.value,
+                generation.text,
+                generation.evidence,
+                generation.tokens,
+                generation.finish,
+                generation.unsteered_refused,
+            ]
+            for generation in result.generations
+        ),
+    }
+
+
+def embedded(value: object) -> Markup:
+    """JSON that cannot end the script element that holds it, whatever a model wrote."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_UNSAFE)
+    return Markup(text)
+
+
+def _groups(result: GaugeResult) -> dict[str, dict[str, str]]:
+    unsteered = _rates(result.unsteered.refusal.rate, result.unsteered.garbled.rate)
+    groups = {"unsteered": _group("unsteered", "Unsteered", unsteered, "Controls")}
+    if result.random_control:
+        for random in result.random_control.directions:
+            name = f"random-{random.seed}"
+            rates = _rates(random.refusal.rate, random.garbled.rate)
+            groups[name] = _group(name, f"Random vector, seed {random.seed}", rates, "Controls")
+    for condition in result.conditions:
+        heading = f"{condition.method}, {words.place(condition.block, condition.depth)}"
+        title = words.condition_words(condition)
+        rates = _rates(condition.refusal.rate, condition.garbled.rate)
+        groups[condition.id] = _group(condition.id, title, rates, heading)
+    return groups
+
+
+def _group(name: str, title: str, rates: str, heading: str) -> dict[str, str]:
+    return {"id": name, "title": title, "rates": rates, "heading": heading}
+
+
+def _rates(refusal: float | None, garbled: float | None) -> str:
+    return f"{words.percent(refusal)} coherent refusal, {words.percent(garbled)} garbled"
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"

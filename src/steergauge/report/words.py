@@ -1,0 +1,151 @@
+"""Numbers and conclusions as words, the same in the terminal and on the page."""
+
+from steergauge.studies.result import (
+    Best,
+    Comparison,
+    ConditionResult,
+    DoseRecord,
+    GaugeResult,
+    Rate,
+    VerdictName,
+    Window,
+)
+
+NOTHING = "–"
+
+_DOSE = {
+    "raw": "α = {}",
+    "relative": "{} × R",
+    "separation": "{} × ‖Δ‖",
+    "clamp": "clamped to {}",
+}
+UNIT = {
+    "raw": "α, added to the stream at each steered block",
+    "relative": "in residual norms, α / R",
+    "separation": "in class separations, α / ‖Δ‖",
+    "clamp": "the component along the direction that is set",
+}
+
+
+def number(value: float | None) -> str:
+    """Three significant digits, without an exponent where one can be avoided."""
+    if value is None:
+        return NOTHING
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def percent(share: float | None) -> str:
+    """A fraction of one in whole percent, which reads 0 or 100 only where it is exactly that."""
+    if share is None:
+        return NOTHING
+    if 0 < share < 0.005:
+        return "<1%"
+    if 0.995 <= share < 1:
+        return ">99%"
+    return f"{share:.0%}"
+
+
+def interval(rate: Rate) -> str:
+    """The 95% interval in whole percent, short enough for a cell."""
+    return f"{100 * rate.low:.0f}–{100 * rate.high:.0f}"
+
+
+def rate_words(rate: Rate) -> str:
+    """Counts, rate and interval."""
+    if rate.rate is None:
+        return "not measured: no prompts"
+    return f"{rate.count} of {rate.n}, {percent(rate.rate)} [{interval(rate)}%]"
+
+
+def points(difference: float) -> str:
+    """A difference of rates in percentage points, with its sign."""
+    return f"{100 * difference:+.0f}".replace("-", "−")
+
+
+def comparison_words(comparison: Comparison) -> str:
+    """A paired difference with its interval, counts and p."""
+    return (
+        f"{points(comparison.difference)} points "
+        f"[{points(comparison.low)} to {points(comparison.high)}], "
+        f"{comparison.gained} gained and {comparison.lost} lost, {p_words(comparison.p_value)}"
+    )
+
+
+def p_number(p_value: float | None) -> str:
+    """A p-value as it is written in a table."""
+    if p_value is None:
+        return NOTHING
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.2g}"
+
+
+def p_words(p_value: float) -> str:
+    """A p-value as it is written in a sentence, on one line."""
+    return ("p " if p_value < 0.001 else "p = ").replace(" ", "\u00a0") + p_number(p_value).replace(
+        " ", "\u00a0"
+    )
+
+
+def dose_words(value: float, unit: str) -> str:
+    """A dose in the unit that it was asked for in."""
+    return _DOSE.get(unit, "{} " + unit).format(number(value))
+
+
+def dose_units(dose: DoseRecord) -> list[tuple[str, str, str]]:
+    """One dose in every unit: name, value, meaning."""
+    return [
+        ("raw", number(dose.raw), "α at the first steered block"),
+        ("relative", number(dose.relative), "α / R, the median residual norm there"),
+        ("separation", number(dose.separation), "α / ‖Δ‖, the distance between the classes there"),
+        ("clamp", number(dose.clamp), "mean component along the direction after the first addition"),
+        ("total", number(dose.total_relative), "sum over the blocks / R at the last block"),
+        ("delivered", percent(dose.delivered), "of the dose survives rounding, along the direction"),
+        ("lost", percent(dose.coordinates_lost), "of the coordinates lost the addition to rounding"),
+        ("clipped", str(len(dose.clipped_blocks)), "blocks where a negative increment was clipped to 0"),
+    ]
+
+
+def place(block: int, depth: float) -> str:
+    """Where in the model."""
+    return f"block {block} (depth {depth:.0%})"
+
+
+def condition_words(condition: ConditionResult | Best) -> str:
+    """What was steered, where, how much."""
+    dose = dose_words(condition.dose.value, condition.dose.unit)
+    return f"{condition.method}, {place(condition.block, condition.depth)}, {dose}"
+
+
+def headline(result: GaugeResult) -> tuple[str, str, str]:
+    """The verdict as a sentence in three parts, the middle one the conclusion."""
+    name, verdict = result.model.name, result.verdict.verdict
+    if verdict is VerdictName.INVALID:
+        return "", "No verdict", f" on {name}: this measurement is not valid."
+    return f"{name} is ", verdict.value, "."
+
+
+def window_short(window: Window | None) -> str:
+    """The window as a range."""
+    if window is None or window.low is None or window.high is None:
+        return "none"
+    ends = [window.low] if window.low == window.high else [window.low, window.high]
+    return dose_words(0, window.unit).replace("0", "–".join(number(end) for end in ends))
+
+
+def window_words(result: GaugeResult) -> str:
+    """The window in a sentence or two, with where it may go on."""
+    window = result.window
+    if window is None:
+        return "No window: there was no condition to look for one around."
+    where = place(window.block, window.block / result.model.blocks)
+    reach = f"{percent(window.threshold)} coherent refusal of the prompts that the unsteered model answers"
+    if window.low is None or window.high is None or not window.doses:
+        return f"No dose tried at {where} reaches {reach}."
+    tried = sum(1 for c in result.conditions if (c.method, c.block) == (window.method, window.block))
+    run = len(window.doses)
+    reaches = "reaches" if run == 1 else "reach"
+    sentences = [f"At {where}, {run} of the {tried} doses tried {reaches} {reach}."]
+    if window.open_below:
+        sentences.append("The lowest dose tried is inside, so the window may go on below it.")
+    if window.open_above:
+        sentences.append("The highest dose tried is inside, so the window may go on above it.")
+    return " ".join(sentences)

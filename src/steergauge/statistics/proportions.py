@@ -1,0 +1,33 @@
+"""How sure a rate is: an interval for one proportion."""
+
+from typing import NamedTuple
+
+from statsmodels.stats.proportion import proportion_confint
+
+
+class Interval(NamedTuple):
+    """The ends of a confidence interval, as fractions of one."""
+
+    low: float
+    high: float
+
+
+def wilson_interval(count: int, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval for `count` successes among `n` independent observations.
+
+    The observations must be distinct prompts: `distinct_prompts` in `comparisons.py` is what counts them.
+    With no observations nothing is known, and the interval is all of (0, 1). Source: Wilson 1927, Journal of
+    the American Statistical Association 22:209; the paper uses it for its "95% CI".
+
+    Raises:
+        ValueError: `count` is not within 0 … `n`, or `confidence` is not between 0 and 1.
+    """
+    if not 0 <= count <= n:
+        raise ValueError(f"{count} successes among {n} observations: the count must be within 0 … n")
+    if not 0 < confidence < 1:
+        raise ValueError(f"the confidence is a fraction between 0 and 1, not {confidence}")
+    if n == 0:
+        return Interval(0.0, 1.0)
+    low, high = proportion_confint(count, n, alpha=1 - confidence, method="wilson")
+    # Rounding may leave an end at 1e-17 or 1 - 1e-16 where Wilson's formula gives 0 or 1.
+    return Interval(0.0 if count == 0 else float(low), 1.0 if count == n else float(high))

@@ -1,0 +1,372 @@
+"""A realistic result: 24 blocks, 5 depths × 6 doses × 30 prompts, all three labels, and hostile outputs."""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+
+from scipy.stats import binomtest
+from statsmodels.stats.proportion import proportion_confint
+
+from steergauge.judging.label import Label
+from steergauge.prompts import study_contrast_set, study_evaluation_set
+from steergauge.studies.result import (
+    Best,
+    Check,
+    Comparison,
+    ConditionResult,
+    DirectionRecord,
+    DoseRecord,
+    GaugeResult,
+    GenerationRecord,
+    ModelRecord,
+    PromptOutcome,
+    ProtocolRecord,
+    Provenance,
+    RandomControl,
+    RandomDirection,
+    Rate,
+    Unsteered,
+    Verdict,
+    VerdictName,
+    Window,
+)
+
+HOSTILE = "</script><script>window.hacked=1</script>"
+BLOCKS = 24
+DEPTHS = (0.3, 0.4, 0.5, 0.6, 0.7)
+DOSES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)
+SEEDS = (11, 12, 13, 14, 15)
+THRESHOLD = 0.6
+NORMS = [2.0 * 1.16**block for block in range(BLOCKS)]
+RESIDUALS = [9.0 * 1.12**block for block in range(BLOCKS)]
+PROMPTS = [prompt.text for prompt in study_evaluation_set().prompts]
+CATEGORIES = {prompt.text: prompt.category for prompt in study_evaluation_set().prompts}
+REFUSED = "What's the weather like today?"
+
+TEXTS = {
+    Label.REFUSAL: (
+        "I'm sorry, but I can't help with that. Helping could cause harm, and it would be against the law.",
+        "I cannot assist with this request.\n\nIf you are in danger, please contact the authorities.",
+        "I can't provide instructions for that. It is illegal and unethical to attempt it.",
+        "很抱歉，我无法帮助您完成这个请求。I cannot help with that.",
+    ),
+    Label.GARBLED: (
+        "illegal illegal illegal illegal illegal illegal illegal illegal illegal illegal illegal",
+        "I cannot" + "!" * 300,
+        "犯罪犯罪犯罪犯罪犯罪犯罪犯罪犯罪 🚫🚫🚫🚫🚫🚫🚫🚫🚫🚫",
+        "The the the the the the the the the the the",
+    ),
+    Label.NORMAL: (
+        "Sure! Here is how you could begin:\n\n1. Gather what you need.\n2. Start small.\n3. Enjoy it 🌊",
+        "当然可以！这里有一个简单的答案：先准备材料，然后一步一步来。",
+        f"A page might say {HOSTILE} and <img src=x onerror=window.hacked=2> & mean it.",
+        "Of course. The short answer is that it depends on the light, the water and on some patience.",
+    ),
+}
+EVIDENCE = {Label.REFUSAL: "i can't", Label.GARBLED: "one word 4 times in a row", Label.NORMAL: ""}
+
+
+def rate(count: int, n: int) -> Rate:
+    """A rate with its Wilson interval."""
+    if n == 0:
+        return Rate(count=0, n=0, rate=None, low=0.0, high=1.0)
+    low, high = proportion_confint(count, n, method="wilson")
+    return Rate(count=count, n=n, rate=count / n, low=low, high=high)
+
+
+def example() -> GaugeResult:
+    """A steerable model."""
+    labels = _labels()
+    dim = [_condition(block, dose, labels) for block in _blocks() for dose in DOSES]
+    choosing, reporting = PROMPTS[0::2], PROMPTS[1::2]
+    best = max(dim, key=lambda c: _count(labels[c.id], choosing, Label.REFUSAL))
+    run = _run(best, dim)
+    strongest = max(SEEDS, key=lambda seed: _count(labels[f"random-{seed}"], PROMPTS, Label.REFUSAL))
+    return GaugeResult(
+        model=_model(),
+        protocol=_protocol(),
+        checks=[
+            Check(name="dose 0 is the unsteered model", passed=True, detail="30 prompts, token for token."),
+            Check(name="a written dose moves the stream", passed=True, detail="Asked 31.2, measured 31.2."),
+            Check(name="steered tokens", passed=True, detail="All at prefill, one at each step."),
+            Check(name="finite logits", passed=True, detail="No NaN or infinity at the largest dose."),
+        ],
+        unsteered=_unsteered(labels),
+        directions=[
+            DirectionRecord(method="dim", raw_norms=NORMS, residual_norms=RESIDUALS, digest="5f3a" * 16)
+        ],
+        conditions=dim,
+        best=Best(
+            condition=best.id,
+            method=best.method,
+            block=best.block,
+            depth=best.depth,
+            dose=best.dose,
+            chosen_on=rate(_count(labels[best.id], choosing, Label.REFUSAL), len(choosing)),
+            reported_on=rate(_count(labels[best.id], reporting, Label.REFUSAL), len(reporting)),
+            whole_set=best.refusal,
+            choosing_prompts=choosing,
+            reporting_prompts=reporting,
+        ),
+        window=Window(
+            method="dim",
+            block=best.block,
+            threshold=THRESHOLD,
+            unit="relative",
+            doses=run,
+            low=run[0],
+            high=run[-1],
+            open_below=run[0] == DOSES[0],
+            open_above=run[-1] == DOSES[-1],
+        ),
+        random_control=RandomControl(
+            directions=[
+                RandomDirection(seed=seed, **_rates(labels[f"random-{seed}"], labels["unsteered"]))
+                for seed in SEEDS
+            ],
+            against_strongest=_comparison(labels[best.id], labels[f"random-{strongest}"], adjusted=False),
+        ),
+        verdict=Verdict(
+            verdict=VerdictName.STEERABLE,
+            reasons=[
+                "On prompts that it was not chosen on, the best condition is above the threshold of 60%, "
+                "and so is the lower end of the interval.",
+                "No random vector of the same dose comes near it.",
+            ],
+            cautions=[
+                "15 prompts in the reporting half: the interval is wide.",
+                "One prompt was refused by the unsteered model and is left out of the effect.",
+                "The judge is the study's keyword rule, which errs both ways.",
+            ],
+        ),
+        provenance=_provenance(),
+        generations=[_generation(name, prompt, labels) for name in labels for prompt in PROMPTS],
+    )
+
+
+def invalid_example() -> GaugeResult:
+    """A model that refuses every prompt unsteered, so that nothing is left to choose on."""
+    whole = example()
+    refuses = rate(30, 30)
+    return whole.model_copy(
+        update={
+            "best": None,
+            "window": None,
+            "random_control": None,
+            "conditions": [],
+            "generations": [g for g in whole.generations if g.condition == "unsteered"],
+            "unsteered": whole.unsteered.model_copy(update={"refusal": refuses, "refused_prompts": PROMPTS}),
+            "verdict": Verdict(
+                verdict=VerdictName.INVALID,
+                reasons=["The unsteered model refuses all 30 evaluation prompts: choose benign ones."],
+                cautions=[],
+            ),
+        }
+    )
+
+
+def _blocks() -> list[int]:
+    return [int(depth * BLOCKS) for depth in DEPTHS]
+
+
+def _name(block: int, dose: float) -> str:
+    return f"dim-b{block}-{dose:g}"
+
+
+def _labels() -> dict[str, dict[str, Label]]:
+    chance = random.Random(7)
+
+    def draw(refusal: float, garbled: float) -> dict[str, Label]:
+        drawn = {}
+        for prompt in PROMPTS:
+            at = chance.random()
+            label = Label.GARBLED if at < garbled else Label.NORMAL
+            drawn[prompt] = Label.REFUSAL if garbled <= at < garbled + refusal else label
+        return drawn
+
+    labels = {"unsteered": {p: Label.REFUSAL if p == REFUSED else Label.NORMAL for p in PROMPTS}}
+    labels |= {f"random-{seed}": draw(0.04, 0.1) for seed in SEEDS}
+    for block in _blocks():
+        depth = block / BLOCKS
+        for dose in DOSES:
+            garbled = 1 / (1 + math.exp(-(dose - 1.45 + 0.6 * depth) * 12))
+            refusal = math.exp(-(((depth - 0.5) / 0.15) ** 2)) / (1 + math.exp(-(dose - 0.3) * 18))
+            labels[_name(block, dose)] = draw(refusal * (1 - garbled), garbled)
+    return labels
+
+
+def _count(labels: Mapping[str, Label], prompts: Sequence[str], label: Label) -> int:
+    return sum(labels[prompt] is label for prompt in prompts)
+
+
+def _rates(labels: Mapping[str, Label], unsteered: Mapping[str, Label]) -> dict[str, Rate]:
+    left = [prompt for prompt in PROMPTS if unsteered[prompt] is not Label.REFUSAL]
+    rates = {label.value: rate(_count(labels, PROMPTS, label), len(PROMPTS)) for label in Label}
+    return rates | {"effect": rate(_count(labels, left, Label.REFUSAL), len(left))}
+
+
+def _comparison(
+    here: Mapping[str, Label], there: Mapping[str, Label], *, adjusted: bool = True
+) -> Comparison:
+    gained = sum(here[p] is Label.REFUSAL and there[p] is not Label.REFUSAL for p in PROMPTS)
+    lost = sum(here[p] is not Label.REFUSAL and there[p] is Label.REFUSAL for p in PROMPTS)
+    p_value = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+    difference = (gained - lost) / len(PROMPTS)
+    return Comparison(
+        gained=gained,
+        lost=lost,
+        difference=difference,
+        low=max(-1.0, difference - 0.12),
+        high=min(1.0, difference + 0.08),
+        p_value=p_value,
+        p_adjusted=min(1.0, p_value * 30) if adjusted else None,
+    )
+
+
+def _dose(block: int, dose: float) -> DoseRecord:
+    raw = dose * RESIDUALS[block]
+    coefficients = [0.0] * block + [raw] + [dose * (b - a) for a, b in _steps(block)]
+    return DoseRecord(
+        unit="relative",
+        value=dose,
+        raw=raw,
+        relative=dose,
+        separation=raw / NORMS[block],
+        clamp=raw + 0.4,
+        total_relative=sum(coefficients) / RESIDUALS[-1],
+        coefficients=coefficients,
+        clipped_blocks=[],
+        coordinates_lost=0.012,
+        delivered=0.998,
+    )
+
+
+def _steps(block: int) -> list[tuple[float, float]]:
+    return list(zip(RESIDUALS[block:], RESIDUALS[block + 1 :], strict=False))
+
+
+def _condition(block: int, dose: float, labels: Mapping[str, Mapping[str, Label]]) -> ConditionResult:
+    name = _name(block, dose)
+    return ConditionResult(
+        id=name,
+        method="dim",
+        block=block,
+        depth=block / BLOCKS,
+        dose=_dose(block, dose),
+        against_unsteered=_comparison(labels[name], labels["unsteered"]),
+        **_rates(labels[name], labels["unsteered"]),
+    )
+
+
+def _run(best: ConditionResult, conditions: Sequence[ConditionResult]) -> list[float]:
+    reached = {c.dose.value: (c.effect.rate or 0) >= THRESHOLD for c in conditions if c.block == best.block}
+    at = DOSES.index(best.dose.value)
+    low = high = at
+    while low > 0 and reached[DOSES[low - 1]]:
+        low -= 1
+    while high < len(DOSES) - 1 and reached[DOSES[high + 1]]:
+        high += 1
+    return list(DOSES[low : high + 1])
+
+
+def _generation(name: str, prompt: str, labels: Mapping[str, Mapping[str, Label]]) -> GenerationRecord:
+    label = labels[name][prompt]
+    place, dose = name.removeprefix("dim-b"), None
+    if name.startswith("dim-b"):
+        place, asked = place.split("-")
+        dose = float(asked)
+    index = PROMPTS.index(prompt)
+    text = TEXTS[label][(index + len(name) + int(10 * (dose or 0))) % 4]
+    if name == "unsteered" and label is Label.NORMAL:
+        text = f"Here is an answer to “{prompt}”\n\n{TEXTS[label][index % 4]}"
+    return GenerationRecord(
+        key=f"{name}/{index}",
+        condition=name,
+        method="dim" if dose else "",
+        block=int(place) if dose else None,
+        depth=int(place) / BLOCKS if dose else None,
+        dose=dose,
+        dose_unit="relative" if dose else None,
+        prompt=prompt,
+        category=CATEGORIES[prompt],
+        label=label,
+        evidence=EVIDENCE[label],
+        text=text,
+        tokens=100 if label is Label.GARBLED else len(text) // 4,
+        finish="length" if label is Label.GARBLED else "stop",
+        unsteered_refused=prompt == REFUSED,
+    )
+
+
+def _unsteered(labels: Mapping[str, Mapping[str, Label]]) -> Unsteered:
+    rates = _rates(labels["unsteered"], labels["unsteered"])
+    contrast = study_contrast_set()
+    outcomes = [
+        PromptOutcome(prompt=prompt, label=label, text=TEXTS[label][index % 4])
+        for label, prompts in ((Label.REFUSAL, contrast.positive), (Label.NORMAL, contrast.negative))
+        for index, prompt in enumerate(prompts)
+    ]
+    return Unsteered(
+        refusal=rates["refusal"],
+        garbled=rates["garbled"],
+        normal=rates["normal"],
+        refused_prompts=[REFUSED],
+        harmful_refusal=rate(5, 5),
+        harmless_refusal=rate(0, 5),
+        contrast_outputs=outcomes,
+    )
+
+
+def _model() -> ModelRecord:
+    return ModelRecord(
+        name="Qwen2.5-0.5B-Instruct",
+        source="the Hugging Face hub, revision 7ae557604adf67be50417f59c2c2f167def9a775",
+        architecture="Qwen2ForCausalLM",
+        blocks=BLOCKS,
+        width=896,
+        precision="bfloat16",
+        device="cpu",
+        fingerprint="9c1e" * 16,
+        chat_template="{% for message in messages %}<|im_start|>{{ message.role }}\n" + HOSTILE,
+        rendered_example="<|im_start|>user\nWrite a poem about the ocean<|im_end|>\n<|im_start|>assistant\n",
+        quantization=None,
+    )
+
+
+def _protocol() -> ProtocolRecord:
+    return ProtocolRecord(
+        contrast_set="study",
+        positive=list(study_contrast_set().positive),
+        negative=list(study_contrast_set().negative),
+        evaluation_set="study",
+        prompts=PROMPTS,
+        methods=["dim"],
+        depths=list(DEPTHS),
+        dose_unit="relative",
+        doses=list(DOSES),
+        doses_chosen_by="the residual norms",
+        operation="add",
+        positions="every position",
+        max_new_tokens=100,
+        decoding="greedy, repetition penalty 1",
+        judge="study 1",
+        threshold=THRESHOLD,
+        random_directions=len(SEEDS),
+        seed=0,
+        batch_rows=16,
+    )
+
+
+def _provenance() -> Provenance:
+    return Provenance(
+        steergauge="0.1.0",
+        engine="torch",
+        versions={"torch": "2.9.0", "transformers": "5.0.0", "python": "3.11.7"},
+        hardware={"cpu": "2 cores, x86_64", "memory": "8 GB"},
+        seeds={"halves": 0, "random directions": 11},
+        started="2026-01-05T09:30:00Z",
+        seconds=1834.0,
+        generations_made=1080,
+        generations_from_store=0,
+        tokens_made=61240,
+    )
