@@ -352,7 +352,7 @@ def test_a_blob_of_the_hub_is_not_hashed_again_since_its_name_is_its_hash(tmp_pa
 
 @pytest.mark.real
 def test_the_smallest_real_model_comes_from_its_wheel_and_speaks() -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     checkpoint = resolve("smollm2-135m")
     tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint.folder)

@@ -1,9 +1,11 @@
 """Capture with PyTorch forward hooks on the blocks: the reference backend."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from steergauge.activations.activations import Activations
@@ -21,34 +23,45 @@ def capture(model: Model, prompts: Sequence[str], positions: Sequence[int] = (-1
         Activations of shape (prompts, blocks, positions, width).
     """
     batches = []
-    for streams, _ in forward(model, prompts):
+    for streams, _ in _forward(model, prompts):
         # Prompts are padded on the left, so their ends are aligned.
         picked = torch.stack([stream[:, list(positions)].float() for stream in streams], dim=1)
         batches.append(picked.cpu().numpy())  # (prompts, blocks, positions, width)
     return Activations(np.concatenate(batches), tuple(positions))
 
 
-def residual_norms(model: Model, prompts: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """R_k, the median norm of r_k over the positions of unsteered benign prompts (methods.md §4).
+class Baseline(NamedTuple):
+    """A model's unsteered stream on benign prompts, which doses are measured against.
 
-    Padding and BOS are left out, and so are massive-norm positions (attention sinks): those with more than
-    ten times the block's median norm.
-
-    Returns:
-        Shape (blocks,).
+    Attributes:
+        streams: r_k at the last token, (prompts, blocks, width).
+        residual_norms: R_k, the median norm of r_k over the positions of the prompts, (blocks,).
     """
-    norms = []
-    for streams, encoding in forward(model, prompts):
+
+    streams: NDArray[np.float32]
+    residual_norms: NDArray[np.float64]
+
+
+def measure_baseline(model: Model, prompts: Sequence[str]) -> Baseline:
+    """Reads the stream and its norms on unsteered benign prompts (methods.md §4).
+
+    For the norms padding and BOS are left out, and so are massive-norm positions (attention sinks): those
+    with more than ten times the block's median norm.
+    """
+    ends, norms = [], []
+    for streams, encoding in _forward(model, prompts):
         counted = encoding["attention_mask"].bool()
         if model.tokenizer.bos_token_id is not None:
             counted &= encoding["input_ids"] != model.tokenizer.bos_token_id
+        ends.append(torch.stack([stream[:, -1].float() for stream in streams], dim=1).cpu().numpy())
         norms.append(torch.stack([stream.float().norm(dim=-1)[counted] for stream in streams]).cpu().numpy())
     each = np.concatenate(norms, axis=1).astype(np.float64)  # (blocks, tokens)
     massive = each > 10 * np.median(each, axis=1, keepdims=True)
-    return np.array([np.median(row[~out]) for row, out in zip(each, massive, strict=True)])
+    medians = [np.median(row[~out]) for row, out in zip(each, massive, strict=True)]
+    return Baseline(np.concatenate(ends), np.array(medians))
 
 
-def forward(model: Model, prompts: Sequence[str]) -> Iterator[tuple[list[Tensor], dict[str, Tensor]]]:
+def _forward(model: Model, prompts: Sequence[str]) -> Iterator[tuple[list[Tensor], dict[str, Tensor]]]:
     """Runs the prompts in batches; yields every block's stream (prompts, tokens, width) and the encoding."""
     for start in range(0, len(prompts), _BATCH):
         encoding = model.template.encode(list(prompts[start : start + _BATCH]), model.device)

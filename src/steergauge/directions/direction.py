@@ -30,12 +30,12 @@ class Direction:
     @property
     def blocks(self) -> int:
         """How many blocks it covers."""
-        return self.vectors.shape[0]
+        return len(self.vectors)
 
     @property
     def width(self) -> int:
         """The width of the stream it belongs to."""
-        return self.vectors.shape[1]
+        return len(self.vectors[0])
 
     @property
     def digest(self) -> str:

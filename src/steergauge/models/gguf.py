@@ -1,7 +1,5 @@
 """A GGUF file, dequantised once to float32 and kept as a transformers folder with safetensors."""
 
-# ruff: noqa: PLC0415 - torch and transformers are imported where they are used: `steergauge models` starts fast.
-
 import json
 import shutil
 import tempfile

@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -104,7 +104,8 @@ def load_model(
         module = AutoModelForCausalLM.from_pretrained(str(checkpoint.folder), dtype=resolved.dtype)
     except ValueError as error:
         raise SteergaugeError(f"{name} is not a decoder that transformers can load: {error}") from None
-    module.eval().requires_grad_(False).to(device)
+    module.requires_grad_(False).to(device)  # from_pretrained leaves it in evaluation mode
+    _read_head_in_one_product(module)
     probe = chat_template.encode(["Hello"], device)
     return Model(
         checkpoint=checkpoint,
@@ -117,6 +118,17 @@ def load_model(
         fingerprint=_fingerprint(checkpoint, resolved, tokenizer, source),
         stop_tokens=_stop_tokens(module, tokenizer),
     )
+
+
+def _read_head_in_one_product(module: PreTrainedModel) -> None:
+    """Makes the last position's states contiguous before the output head.
+
+    As a slice of a prompt they are not, and torch then multiplies row by row, each with its own copy of the
+    vocabulary matrix: 32 GB for 120 prompts of a 0.5B model in bfloat16.
+    """
+    head: nn.Module | None = module.get_output_embeddings()  # type: ignore[no-untyped-call]
+    if head is not None:
+        head.register_forward_pre_hook(lambda _module, inputs: (inputs[0].contiguous(), *inputs[1:]))
 
 
 def _fingerprint(

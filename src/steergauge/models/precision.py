@@ -55,6 +55,7 @@ def resolve_device(name: str) -> str:
 
 def _computes_in_bfloat16(device: str) -> bool:
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # Without these instructions torch emulates bfloat16 on a CPU, many times slower than float32.
-    return device == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Matrix tiles (AMX) make bfloat16 2.5 times as fast as float32; AVX-512's instructions for it, or none,
+    # leave it slower than float32 (measured: 150 against 260 GFLOP/s on two cores).
+    return device == "cpu" and bool(torch.cpu._is_amx_tile_supported())

