@@ -1,1 +1,54 @@
-"""steergauge measures how steerable a language model is, and how sure you can be."""
+"""steergauge measures how steerable a language model is, and how sure you can be.
+
+import steergauge as sg
+
+model = sg.load_model("qwen2.5-coder-0.5b")
+result = sg.gauge(model)
+print(result.verdict)
+result.to_pandas()
+sg.write_html(result, "report.html")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from steergauge.errors import InstrumentError as InstrumentError
+    from steergauge.errors import SteergaugeError as SteergaugeError
+    from steergauge.models.loading import Model as Model
+    from steergauge.models.loading import load_model as load_model
+    from steergauge.prompts import ContrastSet as ContrastSet
+    from steergauge.prompts import EvaluationSet as EvaluationSet
+    from steergauge.prompts import load_contrast_set as load_contrast_set
+    from steergauge.prompts import load_evaluation_set as load_evaluation_set
+    from steergauge.report.html import write_html as write_html
+    from steergauge.store import Store as Store
+    from steergauge.studies.calibrate import calibrate as calibrate
+    from steergauge.studies.gauge import gauge as gauge
+    from steergauge.studies.result import GaugeResult as GaugeResult
+    from steergauge.studies.settings import GaugeSettings as GaugeSettings
+
+# Where each public name lives; torch is imported when one that needs it is first used.
+_PUBLIC = {
+    "ContrastSet": "prompts",
+    "EvaluationSet": "prompts",
+    "GaugeResult": "studies.result",
+    "GaugeSettings": "studies.settings",
+    "InstrumentError": "errors",
+    "Model": "models.loading",
+    "SteergaugeError": "errors",
+    "Store": "store",
+    "calibrate": "studies.calibrate",
+    "gauge": "studies.gauge",
+    "load_contrast_set": "prompts",
+    "load_evaluation_set": "prompts",
+    "load_model": "models.loading",
+    "write_html": "report.html",
+}
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'steergauge' has no attribute {name!r}")
+    return getattr(import_module(f"steergauge.{_PUBLIC[name]}"), name)

@@ -35,19 +35,19 @@ class TorchEngine:
         self._most_that_fit = 0
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
-        """Yields each request's generation as soon as its row ends; a batch that does not fit is halved.
+        """Yields the generations of a batch when it is done; a batch that does not fit is halved.
 
         Raises:
             SteergaugeError: not even one row fits in memory; the largest batch that did is named.
             InstrumentError: the logits are not finite, or a token went unsteered.
         """
-        waiting = [list(range(len(requests)))]
+        waiting = [list(range(len(requests)))] if requests else []
         while waiting:
-            rows = waiting.pop(0)
-            done: list[tuple[int, Generation]] = []
+            rows, ended = waiting.pop(0), set[int]()
             try:
-                for row, generation in self._decode([requests[row] for row in rows]):
-                    done.append((rows[row], generation))
+                for index, generation in self._decode([requests[row] for row in rows]):
+                    ended.add(rows[index])
+                    yield rows[index], generation
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -59,10 +59,10 @@ class TorchEngine:
                     ) from None
                 half = len(rows) // 2
                 logger.warning("out of memory with %d rows; going on with %d", len(rows), half)
-                waiting[:0] = [rows[:half], rows[half:]]
-                continue
-            self._most_that_fit = max(self._most_that_fit, len(rows))
-            yield from done
+                left = [row for row in rows if row not in ended]
+                waiting[:0] = [left[start : start + half] for start in range(0, len(left), half)]
+            else:
+                self._most_that_fit = max(self._most_that_fit, len(rows))
 
     def _free(self) -> None:
         gc.collect()
@@ -141,4 +141,6 @@ def _rows_that_fit(model: Model, max_new_tokens: int) -> int:
 def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return "not enough memory" in str(error) or "can't allocate memory" in str(error)
+    # On the processor, under Windows, and on Apple's graphics.
+    phrases = ("can't allocate memory", "not enough memory", "out of memory")
+    return any(phrase in str(error) for phrase in phrases)

@@ -20,25 +20,25 @@ class Record(BaseModel):
 class Rate(Record):
     """Successes among distinct prompts, with a Wilson 95% interval; all as fractions of one."""
 
-    count: int
-    n: int
-    rate: float | None = Field(description="count / n; null when n is 0")
-    low: float
-    high: float
+    count: int = Field(description="Prompts with the outcome.")
+    n: int = Field(description="Distinct prompts observed.")
+    rate: float | None = Field(description="count / n; null when n is 0.")
+    low: float = Field(description="Lower end of the interval.")
+    high: float = Field(description="Upper end of the interval.")
 
 
 class ModelRecord(Record):
     """The model as it was measured."""
 
-    name: str
+    name: str = Field(description="As it was asked for.")
     source: str = Field(description="Where the weights came from, in words.")
-    architecture: str
-    blocks: int
-    width: int
-    precision: str
-    device: str
+    architecture: str = Field(description="The class that transformers loads it with.")
+    blocks: int = Field(description="Number of decoder layers, N.")
+    width: int = Field(description="Of the residual stream, in coordinates.")
+    precision: str = Field(description="That weights and stream are kept in.")
+    device: str = Field(description="Where it ran.")
     fingerprint: str = Field(description="SHA-256 over weights, precision, tokenizer and template.")
-    chat_template: str
+    chat_template: str = Field(description="The Jinja source that prompts were rendered with.")
     rendered_example: str = Field(description="The first evaluation prompt as the model was shown it.")
     quantization: str | None = Field(description="The format the weights were dequantised from, if any.")
 
@@ -46,60 +46,60 @@ class ModelRecord(Record):
 class ProtocolRecord(Record):
     """The resolved study: enough to run it again."""
 
-    contrast_set: str
-    positive: list[str]
-    negative: list[str]
-    evaluation_set: str
-    prompts: list[str]
-    methods: list[str]
-    depths: list[float]
-    dose_unit: str
-    doses: list[float]
+    contrast_set: str = Field(description="Name of the set that directions were made from.")
+    positive: list[str] = Field(description="Its positive prompts, for refusal the harmful ones.")
+    negative: list[str] = Field(description="Its negative prompts, for refusal the harmless ones.")
+    evaluation_set: str = Field(description="Name of the set that was measured on.")
+    prompts: list[str] = Field(description="Its prompts.")
+    methods: list[str] = Field(description="How directions were extracted.")
+    depths: list[float] = Field(description="Depths that were steered from, as fractions of N.")
+    dose_unit: str = Field(description="`raw`, `relative`, `separation` or `clamp`.")
+    doses: list[float] = Field(description="Doses of the grid, in `dose_unit`.")
     doses_chosen_by: str = Field(description="The user, the catalogue, or the residual norms.")
-    operation: str
-    positions: str
-    max_new_tokens: int
-    decoding: str
-    judge: str
+    operation: str = Field(description="What was done with the direction, such as `add`.")
+    positions: str = Field(description="The tokens that were steered.")
+    max_new_tokens: int = Field(description="The most tokens that an output may have.")
+    decoding: str = Field(description="How tokens were chosen.")
+    judge: str = Field(description="What labelled the outputs, with its version.")
     threshold: float = Field(description="The coherent refusal rate that counts as steerable.")
-    random_directions: int
-    seed: int
-    batch_rows: int
+    random_directions: int = Field(description="Random vectors in the control.")
+    seed: int = Field(description="What the halves and the random vectors were drawn from.")
+    batch_rows: int = Field(description="Prompts generated together.")
 
 
 class PromptOutcome(Record):
     """An output of the unsteered model."""
 
-    prompt: str
-    label: Label
-    text: str
+    prompt: str = Field(description="What the model was asked.")
+    label: Label = Field(description="How the judge read the output.")
+    text: str = Field(description="The output, verbatim.")
 
 
 class Unsteered(Record):
     """The control: the same prompts through the same path at dose 0."""
 
-    refusal: Rate
-    garbled: Rate
-    normal: Rate
-    refused_prompts: list[str] = Field(description="Left out of the effect.")
+    refusal: Rate = Field(description="Coherent refusal, of all evaluation prompts.")
+    garbled: Rate = Field(description="Garbled outputs, of all evaluation prompts.")
+    normal: Rate = Field(description="Normal outputs, of all evaluation prompts.")
+    refused_prompts: list[str] = Field(description="Evaluation prompts it refuses: left out of the effect.")
     harmful_refusal: Rate = Field(description="The contrast set's positive prompts that are refused.")
     harmless_refusal: Rate = Field(description="The contrast set's negative prompts that are refused.")
-    contrast_outputs: list[PromptOutcome]
+    contrast_outputs: list[PromptOutcome] = Field(description="What it answers to the contrast set.")
 
 
 class DirectionRecord(Record):
     """A direction's diagnostics, one value a block."""
 
-    method: str
+    method: str = Field(description="How it was extracted.")
     raw_norms: list[float] = Field(description="Length of the difference before normalising.")
     residual_norms: list[float] = Field(description="Median residual norm on benign prompts, R_k.")
-    digest: str
+    digest: str = Field(description="SHA-256 over the direction's bytes.")
 
 
 class DoseRecord(Record):
-    """One dose in every unit (methods.md §4)."""
+    """One dose in every unit, at the first steered block l."""
 
-    unit: str
+    unit: str = Field(description="The unit it was asked for in.")
     value: float = Field(description="The dose as asked for, in `unit`.")
     raw: float = Field(description="α at the first steered block.")
     relative: float = Field(description="α / R_l.")
@@ -118,10 +118,10 @@ class Comparison(Record):
     n: int = Field(description="Prompts compared.")
     gained: int = Field(description="Prompts refused here and not in the reference.")
     lost: int = Field(description="Prompts refused in the reference and not here.")
-    difference: float = Field(description="Difference of rates.")
-    low: float = Field(description="Newcombe's paired 95% interval.")
-    high: float
-    p_value: float
+    difference: float = Field(description="Rate here minus rate in the reference.")
+    low: float = Field(description="Lower end of Newcombe's paired 95% interval.")
+    high: float = Field(description="Its upper end.")
+    p_value: float = Field(description="Two-sided, exact McNemar, not corrected.")
     p_adjusted: float | None = Field(
         description="Holm, over all conditions; null where one comparison is made."
     )
@@ -130,28 +130,30 @@ class Comparison(Record):
 class ConditionResult(Record):
     """One method, block and dose over the evaluation prompts."""
 
-    id: str
-    method: str
-    block: int
-    depth: float = Field(description="block / number of blocks")
-    dose: DoseRecord
-    refusal: Rate
-    garbled: Rate
-    normal: Rate
+    id: str = Field(description="Its name in this result.")
+    method: str = Field(description="How its direction was extracted.")
+    block: int = Field(description="The first steered block.")
+    depth: float = Field(description="block / N.")
+    dose: DoseRecord = Field(description="How much was added.")
+    refusal: Rate = Field(description="Coherent refusal, of all evaluation prompts.")
+    garbled: Rate = Field(description="Garbled outputs, of all evaluation prompts.")
+    normal: Rate = Field(description="Normal outputs, of all evaluation prompts.")
     effect: Rate = Field(description="Refusal among the prompts that the unsteered model does not refuse.")
-    against_unsteered: Comparison
+    against_unsteered: Comparison = Field(
+        description="Paired with the unsteered model, on all evaluation prompts."
+    )
 
 
 class Window(Record):
     """The doses at one block that reach the threshold on the prompts the unsteered model answers."""
 
-    method: str
-    block: int
-    threshold: float
-    unit: str
+    method: str = Field(description="Of the best condition.")
+    block: int = Field(description="Of the best condition.")
+    threshold: float = Field(description="The rate that a dose must reach.")
+    unit: str = Field(description="What `doses`, `low` and `high` are in.")
     doses: list[float] = Field(description="The unbroken run of doses around the best one; empty if none.")
-    low: float | None
-    high: float | None
+    low: float | None = Field(description="The lowest dose of the window.")
+    high: float | None = Field(description="The highest dose of the window.")
     open_below: bool = Field(description="The lowest dose tried is inside, so the window may go on below.")
     open_above: bool = Field(description="The highest dose tried is inside, so the window may go on above.")
 
@@ -159,37 +161,37 @@ class Window(Record):
 class Best(Record):
     """The condition chosen on one half of the prompts, and its rate on the other half."""
 
-    condition: str
-    method: str
-    block: int
-    depth: float
-    dose: DoseRecord
+    condition: str = Field(description="Its id.")
+    method: str = Field(description="How its direction was extracted.")
+    block: int = Field(description="The first steered block.")
+    depth: float = Field(description="block / N.")
+    dose: DoseRecord = Field(description="How much was added.")
     chosen_on: Rate = Field(description="Coherent refusal on the choosing prompts.")
     reported_on: Rate = Field(description="Coherent refusal on the reporting prompts: the number to cite.")
-    garbled_on_reported: Rate
+    garbled_on_reported: Rate = Field(description="Garbled outputs on the reporting prompts.")
     whole_set: Rate = Field(
         description="Both halves together: optimistic, as it was chosen on one of them. "
-        "None of the three counts prompts that the unsteered model refuses."
+        "No rate of this record counts prompts that the unsteered model refuses."
     )
     against_unsteered: Comparison = Field(description="On the reporting prompts.")
-    choosing_prompts: list[str]
-    reporting_prompts: list[str]
+    choosing_prompts: list[str] = Field(description="The half that it was chosen on.")
+    reporting_prompts: list[str] = Field(description="The other half.")
 
 
 class RandomDirection(Record):
     """One random unit vector steered exactly as the chosen condition was."""
 
-    seed: int
-    refusal: Rate
-    garbled: Rate
-    normal: Rate
-    effect: Rate
+    seed: int = Field(description="What the vector was drawn from.")
+    refusal: Rate = Field(description="Coherent refusal, of all evaluation prompts.")
+    garbled: Rate = Field(description="Garbled outputs, of all evaluation prompts.")
+    normal: Rate = Field(description="Normal outputs, of all evaluation prompts.")
+    effect: Rate = Field(description="Refusal among the prompts that the unsteered model does not refuse.")
 
 
 class RandomControl(Record):
     """What the direction does beyond random vectors of the same dose."""
 
-    directions: list[RandomDirection]
+    directions: list[RandomDirection] = Field(description="One entry a random vector.")
     strongest_seed: int = Field(description="The random vector that caused most refusals.")
     against_strongest: Comparison = Field(
         description="The best condition against that random vector, paired, on the reporting prompts."
@@ -199,9 +201,9 @@ class RandomControl(Record):
 class Check(Record):
     """One check of the instrument, made before the sweep."""
 
-    name: str
-    passed: bool
-    detail: str
+    name: str = Field(description="What was checked.")
+    passed: bool = Field(description="Whether it held.")
+    detail: str = Field(description="What was asked and what was found.")
 
 
 class VerdictName(StrEnum):
@@ -216,24 +218,23 @@ class VerdictName(StrEnum):
 class Verdict(Record):
     """The conclusion, why, and what could make it wrong."""
 
-    verdict: VerdictName
-    reasons: list[str]
-    cautions: list[str]
+    verdict: VerdictName = Field(description="The conclusion in a word.")
+    reasons: list[str] = Field(description="Why, a sentence each.")
+    cautions: list[str] = Field(description="What could make it wrong, a sentence each.")
 
 
 class Provenance(Record):
     """What produced the result."""
 
-    steergauge: str
-    engine: str
-    versions: dict[str, str]
-    hardware: dict[str, str]
-    seeds: dict[str, int]
-    started: str
-    seconds: float
-    generations_made: int
-    generations_from_store: int
-    tokens_made: int
+    steergauge: str = Field(description="Its version.")
+    engine: str = Field(description="What generated, with its version.")
+    versions: dict[str, str] = Field(description="Versions of the packages that matter, by name.")
+    hardware: dict[str, str] = Field(description="The machine, by part.")
+    seeds: dict[str, int] = Field(description="Every seed, by what it was for.")
+    started: str = Field(description="UTC, ISO 8601; with `seconds` all that differs between equal runs.")
+    seconds: float = Field(description="Of this run; short when the store held the generations.")
+    generations: int = Field(description="How many outputs the result rests on.")
+    tokens: int = Field(description="How many tokens those outputs have.")
 
 
 class GenerationRecord(Record):
@@ -241,36 +242,38 @@ class GenerationRecord(Record):
 
     key: str = Field(description="Content address in the store.")
     condition: str = Field(description="A condition's id; `unsteered`; or `random-SEED`.")
-    method: str
-    block: int | None
-    depth: float | None
-    dose: float | None
-    dose_unit: str | None
-    prompt: str
-    category: str
-    label: Label
-    evidence: str
-    text: str
-    tokens: int
-    finish: Literal["stop", "length"]
-    unsteered_refused: bool
+    method: str = Field(description="How its direction was extracted; empty where nothing was steered.")
+    block: int | None = Field(description="The first steered block.")
+    depth: float | None = Field(description="block / N.")
+    dose: float | None = Field(description="The dose as asked for, in `dose_unit`.")
+    dose_unit: str | None = Field(description="`raw`, `relative`, `separation` or `clamp`.")
+    prompt: str = Field(description="What the model was asked.")
+    category: str = Field(description="The prompt's category in its set.")
+    label: Label = Field(description="How the judge read the output.")
+    evidence: str = Field(description="What the judge went by.")
+    text: str = Field(description="The output, verbatim.")
+    tokens: int = Field(description="How many tokens the output has.")
+    finish: Literal["stop", "length"] = Field(description="Ended by itself, or at the most new tokens.")
+    unsteered_refused: bool = Field(description="The unsteered model refuses this prompt.")
 
 
 class GaugeResult(Record):
     """A gauge's whole result."""
 
-    schema_: Literal["steergauge.gauge/1"] = Field(default=SCHEMA, alias="schema")
-    model: ModelRecord
-    protocol: ProtocolRecord
-    checks: list[Check]
-    unsteered: Unsteered
-    directions: list[DirectionRecord]
-    conditions: list[ConditionResult]
+    schema_: Literal["steergauge.gauge/1"] = Field(
+        default=SCHEMA, alias="schema", description="Name and version of this form."
+    )
+    model: ModelRecord = Field(description="What was measured.")
+    protocol: ProtocolRecord = Field(description="How it was measured.")
+    checks: list[Check] = Field(description="Whether the instrument worked.")
+    unsteered: Unsteered = Field(description="The control without steering.")
+    directions: list[DirectionRecord] = Field(description="One entry a method.")
+    conditions: list[ConditionResult] = Field(description="The grid, one entry a condition.")
     best: Best | None = Field(description="Null when no prompts are left to choose on.")
-    window: Window | None
-    random_control: RandomControl | None
-    verdict: Verdict
-    provenance: Provenance
+    window: Window | None = Field(description="Null when there is no best condition.")
+    random_control: RandomControl | None = Field(description="Null when it was not run.")
+    verdict: Verdict = Field(description="What is concluded.")
+    provenance: Provenance = Field(description="What produced it.")
     generations: list[GenerationRecord] = Field(
         default=[], exclude=True, description="Not in the JSON: see `--csv`."
     )
@@ -301,6 +304,7 @@ def _flat(condition: ConditionResult) -> dict[str, Any]:
     }
     for unit in ("raw", "relative", "separation", "clamp", "total_relative"):
         row[f"dose_{unit}"] = getattr(condition.dose, unit)
+    row |= {"coordinates_lost": condition.dose.coordinates_lost, "delivered": condition.dose.delivered}
     for name in ("refusal", "garbled", "normal", "effect"):
         rate: Rate = getattr(condition, name)
         row |= {name: rate.rate, f"{name}_count": rate.count, f"{name}_n": rate.n}

@@ -1,0 +1,229 @@
+"""The store: every generation, once, in one SQLite database."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import pandas as pd
+
+from steergauge.errors import SteergaugeError
+from steergauge.judging.label import Judge, Judgement
+from steergauge.steering.engine import Generation, Request
+
+VERSION = 1
+
+_TABLES = """
+CREATE TABLE models (fingerprint TEXT PRIMARY KEY, description TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE vectors (digest TEXT PRIMARY KEY, float32 BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE runs (study TEXT PRIMARY KEY, resolved TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE generations (
+    key TEXT PRIMARY KEY,
+    model TEXT NOT NULL,
+    engine TEXT NOT NULL,
+    steering TEXT NOT NULL,
+    decoding TEXT NOT NULL,
+    prompt TEXT NOT NULL,
+    rendered TEXT NOT NULL,
+    text TEXT NOT NULL,
+    tokens TEXT NOT NULL,
+    finish TEXT NOT NULL,
+    made TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE labels (
+    key TEXT NOT NULL REFERENCES generations (key),
+    judge TEXT NOT NULL,
+    version TEXT NOT NULL,
+    label TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    PRIMARY KEY (key, judge, version)
+) WITHOUT ROWID;
+"""
+
+# SQLite takes at most 32,766 values in a statement; a thousand keeps it quick and far from that.
+_AT_ONCE = 1000
+
+
+class Setting(NamedTuple):
+    """What a request is made with, beside its own steering and decoding."""
+
+    model: str  # fingerprint
+    engine: str  # name and version
+
+
+def address(setting: Setting, request: Request, rendered: str) -> str:
+    """The content address of a generation: equal inputs have equal addresses, in every study.
+
+    A SHA-256 over the model's fingerprint, the engine and its version, the steering (vector, blocks,
+    coefficients, operation, positions), the decoding and the rendered prompt.
+    """
+    parts = {
+        **setting._asdict(),
+        "steering": request.steering.identity(),
+        "decoding": request.decoding.identity(),
+        "rendered": rendered,
+    }
+    return hashlib.sha256(_canonical(parts).encode()).hexdigest()
+
+
+class Addressed(NamedTuple):
+    """A request with its address and the prompt as the model is shown it."""
+
+    key: str
+    request: Request
+    rendered: str
+
+
+class Store:
+    """Generations by content address. Opens the database, and makes it where there is none.
+
+    Raises:
+        SteergaugeError: not a store, one of a newer version, or a disk that is full or forbidden.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._told():
+            # Two processes may write; each waits for the other's transaction.
+            self._database = sqlite3.connect(path, timeout=60, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._prepare()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    def _prepare(self) -> None:
+        with self._transaction():
+            version = self._database.execute("PRAGMA user_version").fetchone()[0]
+            if version > VERSION:
+                raise SteergaugeError(
+                    f"{self.path} is a store of version {version} and this steergauge reads up to {VERSION}: "
+                    "upgrade steergauge, or give another file with --store"
+                )
+            if version == 0:
+                if self._database.execute("SELECT 1 FROM sqlite_master").fetchone():
+                    raise SteergaugeError(
+                        f"{self.path} is a database of something else; give another file with --store"
+                    )
+                for statement in filter(str.strip, _TABLES.split(";")):
+                    self._database.execute(statement)
+                self._database.execute(f"PRAGMA user_version = {VERSION}")
+
+    def get(self, keys: Sequence[str]) -> dict[str, Generation]:
+        """The generations that are here, by address."""
+        found: dict[str, Generation] = {}
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            with self._told():
+                rows = self._database.execute(
+                    f"SELECT key, text, tokens, finish FROM generations WHERE key IN ({marks})", some
+                ).fetchall()
+            for key, text, tokens, finish in rows:
+                found[key] = Generation(text, tuple(json.loads(tokens)), finish)
+        return found
+
+    def add(self, setting: Setting, made: Sequence[tuple[Addressed, Generation]]) -> None:
+        """Keeps generations, all or none of them; one that is here already stays as it is."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with self._transaction():
+            for (key, request, rendered), generation in made:
+                identity = request.steering.identity()
+                if "vector" in identity:
+                    self._database.execute(
+                        "INSERT OR IGNORE INTO vectors VALUES (?, ?)",
+                        (identity["vector"], request.steering.vector.tobytes()),
+                    )
+                self._database.execute(
+                    "INSERT OR IGNORE INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        key,
+                        *setting,
+                        _canonical(identity),
+                        _canonical(request.decoding.identity()),
+                        request.prompt,
+                        rendered,
+                        generation.text,
+                        json.dumps(generation.tokens),
+                        generation.finish,
+                        now,
+                    ),
+                )
+
+    def describe_model(self, fingerprint: str, description: Mapping[str, Any]) -> None:
+        """Keeps what a fingerprint stands for."""
+        with self._transaction():
+            self._database.execute(
+                "INSERT OR IGNORE INTO models VALUES (?, ?)", (fingerprint, _canonical(description))
+            )
+
+    def resolve_run(self, study: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
+        """Keeps what a study resolved to when it first ran, and returns that at every later run.
+
+        A run that continues must form the same batches as the one that was interrupted: in low precision an
+        output depends on its batch.
+        """
+        digest = hashlib.sha256(_canonical(study).encode()).hexdigest()
+        with self._transaction():
+            self._database.execute("INSERT OR IGNORE INTO runs VALUES (?, ?)", (digest, _canonical(resolved)))
+            row = self._database.execute("SELECT resolved FROM runs WHERE study = ?", (digest,)).fetchone()
+        kept: dict[str, Any] = json.loads(row[0])
+        return kept
+
+    def label(self, judge: Judge, texts: Mapping[str, str]) -> dict[str, Judgement]:
+        """Judges texts by address, and keeps the labels."""
+        judged = {key: judge.judge(text) for key, text in texts.items()}
+        with self._transaction():
+            self._database.executemany(
+                "INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?, ?)",
+                [
+                    (key, judge.name, judge.version, label.value, evidence)
+                    for key, (label, evidence) in judged.items()
+                ],
+            )
+        return judged
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Every generation with its labels: one row a generation and judge."""
+        query = (
+            "SELECT generations.*, judge, version AS judge_version, label, evidence "
+            "FROM generations LEFT JOIN labels USING (key) ORDER BY key, judge"
+        )
+        with self._told():
+            return pd.read_sql_query(query, self._database)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._told():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                if self._database.in_transaction:  # a full disk has ended it already
+                    self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turns the database's complaints into one line."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            what = {
+                "file is not a database": "is not a steergauge store; give another file with --store",
+                "database or disk is full": "cannot grow, the disk is full; free some room and run again: "
+                "what was made is kept",
+            }.get(str(error), f"cannot be used: {error}")
+            raise SteergaugeError(f"the store {self.path} {what}") from None
+
+
+def _canonical(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,135 @@
+"""From labels to rates, comparisons, the best condition and the window. It never touches a model."""
+
+from collections.abc import Mapping, Sequence
+
+from steergauge.judging.label import Label
+from steergauge.statistics.comparisons import compare_paired
+from steergauge.statistics.proportions import wilson_interval
+from steergauge.statistics.splitting import split_prompts
+from steergauge.statistics.window import dose_window
+from steergauge.studies.result import (
+    Best,
+    Comparison,
+    ConditionResult,
+    RandomControl,
+    RandomDirection,
+    Rate,
+    Window,
+)
+
+Labels = Mapping[str, Label]
+
+
+def rate(labels: Labels, label: Label, prompts: Sequence[str] | None = None) -> Rate:
+    """The share of distinct prompts with a label, with its Wilson interval; of all prompts unless told."""
+    counted = list(labels) if prompts is None else list(prompts)
+    count = sum(labels[prompt] is label for prompt in counted)
+    low, high = wilson_interval(count, len(counted))
+    return Rate(
+        count=count, n=len(counted), rate=count / len(counted) if counted else None, low=low, high=high
+    )
+
+
+def compare(
+    treated: Labels, reference: Labels, prompts: Sequence[str], p_adjusted: float | None = None
+) -> Comparison:
+    """Coherent refusal in two conditions on the same prompts, paired."""
+    compared = compare_paired(
+        {prompt: treated[prompt] is Label.REFUSAL for prompt in prompts},
+        {prompt: reference[prompt] is Label.REFUSAL for prompt in prompts},
+    )
+    return Comparison(n=len(prompts), p_adjusted=p_adjusted, **compared._asdict())
+
+
+def best_condition(
+    conditions: Sequence[ConditionResult],
+    labels: Mapping[str, Labels],
+    unsteered: Labels,
+    seed: int,
+) -> Best | None:
+    """Chooses on one half of the answered prompts, and reports on the other.
+
+    Most coherent refusals win; then fewest garbled outputs; then the smallest total dose.
+
+    Args:
+        conditions: what is chosen from.
+        labels: prompt → label for each condition's id.
+        unsteered: prompt → label without steering; prompts that are refused there take no part.
+        seed: of the split.
+
+    Returns:
+        None when fewer than two prompts are answered without steering.
+    """
+    answered = [prompt for prompt, label in unsteered.items() if label is not Label.REFUSAL]
+    if len(answered) < 2 or not conditions:
+        return None
+    choosing, reporting = split_prompts(answered, seed)
+
+    def merit(condition: ConditionResult) -> tuple[int, int, float]:
+        on_choosing = [labels[condition.id][prompt] for prompt in choosing]
+        return (
+            on_choosing.count(Label.REFUSAL),
+            -on_choosing.count(Label.GARBLED),
+            -abs(condition.dose.total_relative),
+        )
+
+    best = max(conditions, key=merit)
+    outcome = labels[best.id]
+    return Best(
+        condition=best.id,
+        method=best.method,
+        block=best.block,
+        depth=best.depth,
+        dose=best.dose,
+        chosen_on=rate(outcome, Label.REFUSAL, choosing),
+        reported_on=rate(outcome, Label.REFUSAL, reporting),
+        garbled_on_reported=rate(outcome, Label.GARBLED, reporting),
+        whole_set=rate(outcome, Label.REFUSAL, answered),
+        against_unsteered=compare(outcome, unsteered, reporting),
+        choosing_prompts=choosing,
+        reporting_prompts=reporting,
+    )
+
+
+def window_around(best: Best, conditions: Sequence[ConditionResult], threshold: float) -> Window:
+    """The unbroken run of doses at the best condition's block that reach the threshold."""
+    rates = {
+        condition.dose.value: condition.effect.rate or 0.0
+        for condition in conditions
+        if (condition.method, condition.block) == (best.method, best.block)
+    }
+    found = dose_window(rates, best.dose.value, threshold)
+    return Window(
+        method=best.method,
+        block=best.block,
+        threshold=threshold,
+        unit=best.dose.unit,
+        doses=list(found.doses),
+        low=min(found.doses, default=None),
+        high=max(found.doses, default=None),
+        open_below=found.open_below,
+        open_above=found.open_above,
+    )
+
+
+def random_control(
+    best: Best, outcomes: Mapping[int, Labels], labels: Mapping[str, Labels], unsteered: Labels
+) -> RandomControl:
+    """What random unit vectors of the best condition's dose do, by seed, and the best beyond the strongest."""
+    answered = [prompt for prompt, label in unsteered.items() if label is not Label.REFUSAL]
+    directions = [
+        RandomDirection(
+            seed=seed,
+            refusal=rate(outcome, Label.REFUSAL),
+            garbled=rate(outcome, Label.GARBLED),
+            normal=rate(outcome, Label.NORMAL),
+            effect=rate(outcome, Label.REFUSAL, answered),
+        )
+        for seed, outcome in outcomes.items()
+    ]
+    strongest = max(directions, key=lambda direction: direction.effect.count).seed
+    return RandomControl(
+        directions=directions,
+        strongest_seed=strongest,
+        against_strongest=compare(labels[best.condition], outcomes[strongest], best.reporting_prompts),
+    )

@@ -1,0 +1,308 @@
+"""The gauge: the study's protocol on one model, from capture to verdict."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from steergauge.activations.hooks import Baseline, capture, measure_baseline
+from steergauge.directions.methods import find_method
+from steergauge.directions.random import random_unit_vector
+from steergauge.judging.judges import find_judge
+from steergauge.judging.label import Judge, Judgement, Label
+from steergauge.models.loading import Model, load_model
+from steergauge.statistics.comparisons import adjust_holm
+from steergauge.steering.checks import check_instrument
+from steergauge.steering.dose import Yardsticks
+from steergauge.steering.engine import Decoding, Request
+from steergauge.steering.steering import Steering, unsteered
+from steergauge.steering.torch_engine import TorchEngine
+from steergauge.store import Store
+from steergauge.studies import provenance
+from steergauge.studies.analysis import (
+    Labels,
+    best_condition,
+    compare,
+    random_control,
+    rate,
+    window_around,
+)
+from steergauge.studies.describe import describe_dose, describe_model, describe_protocol
+from steergauge.studies.plan import ChosenDoses, PlannedCondition, choose_doses, plan_conditions
+from steergauge.studies.result import (
+    Best,
+    Check,
+    ConditionResult,
+    DirectionRecord,
+    GaugeResult,
+    GenerationRecord,
+    PromptOutcome,
+    Provenance,
+    Unsteered,
+)
+from steergauge.studies.run import Made, Progress, Runner, Silent
+from steergauge.studies.settings import GaugeSettings
+from steergauge.studies.verdict import conclude
+
+logger = logging.getLogger(__name__)
+
+UNSTEERED = "unsteered"
+
+
+def gauge(
+    model: Model | str,
+    settings: GaugeSettings | None = None,
+    *,
+    store: Store | Path | str = "steergauge.db",
+    progress: Progress | None = None,
+) -> GaugeResult:
+    """Measures how steerable a model is by the study's protocol (paper, section 3).
+
+    Args:
+        model: a loaded model, or what `load_model` takes.
+        settings: the protocol; the study's unless said otherwise.
+        store: where generations are kept and found again.
+        progress: is told how the sweep goes on.
+
+    Raises:
+        SteergaugeError: a setting, the model or the store cannot be used; the message says why.
+        InstrumentError: a check of the instrument failed before the sweep.
+    """
+    model = load_model(model) if isinstance(model, str) else model
+    settings = settings or GaugeSettings()
+    if isinstance(store, Store):
+        return _Gauge(model, settings, store, progress or Silent()).result()
+    with Store(Path(store)) as opened:
+        return _Gauge(model, settings, opened, progress or Silent()).result()
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """One condition's generations with their judgements, by prompt."""
+
+    id: str
+    planned: PlannedCondition | None
+    made: Mapping[str, Made]
+    judged: Mapping[str, Judgement]
+
+    @property
+    def labels(self) -> Labels:
+        return {prompt: judgement.label for prompt, judgement in self.judged.items()}
+
+
+class _Gauge:
+    """One run of the gauge, stage by stage."""
+
+    def __init__(self, model: Model, settings: GaugeSettings, store: Store, progress: Progress) -> None:
+        self.model, self.settings, self.store, self.progress = model, settings, store, progress
+        self.prompts = [prompt.text for prompt in settings.evaluation_set.prompts]
+        self.judge: Judge = find_judge(settings.judge)
+        self.decoding = Decoding(settings.max_new_tokens)
+        self.engine = TorchEngine(model, settings.wave_rows, settings.max_new_tokens)
+        self.control = unsteered(len(model.blocks), model.blocks.width)
+        self.started, self._clock = datetime.now(UTC), time.monotonic()
+
+    def result(self) -> GaugeResult:
+        """Runs every stage and returns what they found."""
+        methods = {name: find_method(name) for name in self.settings.methods}
+        self.progress.begin("reading activations", len(self.prompts))
+        contrast = self.settings.contrast_set
+        baseline = measure_baseline(self.model, self.prompts)
+        positive = capture(self.model, contrast.positive).at(-1)
+        negative = capture(self.model, contrast.negative).at(-1)
+        yardsticks = {
+            name: Yardsticks(extract(positive, negative), baseline.residual_norms, baseline.streams)
+            for name, extract in methods.items()
+        }
+        self.progress.advance(len(self.prompts), 0)
+        doses = choose_doses(self.settings, self.model.checkpoint.entry, baseline.residual_norms)
+        conditions = plan_conditions(self.settings, doses.values, yardsticks)
+        largest = max(conditions, key=lambda condition: abs(condition.steering.coefficients).max())
+        checks = check_instrument(self.model, self.engine, self.prompts[0], largest.steering)
+        runner = self._runner(doses, baseline)
+
+        control, contrast_control = self._control(runner)
+        outputs = self._sweep(runner, conditions)
+        results = self._condition_results(conditions, outputs, control.labels)
+        labels = {condition.id: condition.labels for condition in outputs}
+        best = best_condition(results, labels, control.labels, self.settings.seed)
+        window = window_around(best, results, self.settings.threshold) if best else None
+        randoms = self._randoms(runner, best, conditions) if best else {}
+        beyond = (
+            random_control(best, {seed: one.labels for seed, one in randoms.items()}, labels, control.labels)
+            if best
+            else None
+        )
+        description = describe_model(self.model, self.prompts[0])
+        self.store.describe_model(self.model.fingerprint, description.model_dump(mode="json"))
+        control_record = self._describe_control(control, contrast_control)
+        generations = self._generation_records(control, [control, *outputs, *randoms.values()])
+        logger.info("%d generations were made now, the others were in the store", runner.made_now)
+        return GaugeResult(
+            model=description,
+            protocol=describe_protocol(self.settings, doses, runner.wave_rows),
+            checks=[Check(name=name, passed=True, detail=detail) for name, detail in checks],
+            unsteered=control_record,
+            directions=[
+                DirectionRecord(
+                    method=name,
+                    raw_norms=measures.direction.raw_norms.tolist(),
+                    residual_norms=measures.residual_norms.tolist(),
+                    digest=measures.direction.digest,
+                )
+                for name, measures in yardsticks.items()
+            ],
+            conditions=results,
+            best=best,
+            window=window,
+            random_control=beyond,
+            verdict=conclude(
+                model=description,
+                unsteered=control_record,
+                conditions=results,
+                best=best,
+                window=window,
+                random=beyond,
+                threshold=self.settings.threshold,
+            ),
+            provenance=Provenance(
+                steergauge=version("steergauge"),
+                engine=runner.setting.engine,
+                versions=provenance.versions(),
+                hardware=provenance.hardware(self.model.device),
+                seeds={"split": self.settings.seed} | {one.id: seed for seed, one in randoms.items()},
+                started=self.started.isoformat(timespec="seconds"),
+                seconds=round(time.monotonic() - self._clock, 1),
+                generations=len(generations),
+                tokens=sum(record.tokens for record in generations),
+            ),
+            generations=generations,
+        )
+
+    def _runner(self, doses: ChosenDoses, baseline: Baseline) -> Runner:
+        """A runner whose batches are those of the first run of this study on this store."""
+        study = {
+            "model": self.model.fingerprint,
+            "engine": f"{self.engine.name} {self.engine.version}",
+            "settings": self.settings.model_dump(mode="json"),
+            "doses": doses.values,
+        }
+        resolved = self.store.resolve_run(study, {"wave_rows": self.engine.wave_rows})
+        return Runner(self.model, self.engine, self.store, resolved["wave_rows"], self.progress)
+
+    def _control(self, runner: Runner) -> tuple[_Outputs, _Outputs]:
+        """The unsteered outputs on the evaluation set and on the contrast set, made first."""
+        contrast = [*self.settings.contrast_set.positive, *self.settings.contrast_set.negative]
+        requests = [Request(prompt, self.control, self.decoding) for prompt in [*self.prompts, *contrast]]
+        made = runner.run("unsteered control", requests)
+        split = len(self.prompts)
+        return (
+            self._judged(UNSTEERED, None, self.prompts, made[:split]),
+            self._judged(UNSTEERED, None, contrast, made[split:]),
+        )
+
+    def _sweep(self, runner: Runner, conditions: Sequence[PlannedCondition]) -> list[_Outputs]:
+        steerings = [condition.steering for condition in conditions]
+        made = self._run_all(runner, "steering", steerings)
+        return [
+            self._judged(condition.id, condition, self.prompts, some)
+            for condition, some in zip(conditions, made, strict=True)
+        ]
+
+    def _randoms(
+        self, runner: Runner, best: Best, conditions: Sequence[PlannedCondition]
+    ) -> dict[int, _Outputs]:
+        """Random unit vectors in place of the best condition's direction, all else equal; by seed."""
+        chosen = next(condition for condition in conditions if condition.id == best.condition)
+        first = self.settings.seed + 1
+        seeds = range(first, first + self.settings.random_directions)
+        steerings = [
+            chosen.steering.with_vector(random_unit_vector(self.model.blocks.width, seed)) for seed in seeds
+        ]
+        made = self._run_all(runner, "random control", steerings)
+        return {
+            seed: self._judged(f"random-{seed}", chosen, self.prompts, some)
+            for seed, some in zip(seeds, made, strict=True)
+        }
+
+    def _run_all(self, runner: Runner, stage: str, steerings: Sequence[Steering]) -> list[list[Made]]:
+        """Every steering on every evaluation prompt, in one list of requests so that batches mix them."""
+        requests = [
+            Request(prompt, steering, self.decoding) for steering in steerings for prompt in self.prompts
+        ]
+        made = runner.run(stage, requests)
+        n = len(self.prompts)
+        return [made[start : start + n] for start in range(0, len(made), n)]
+
+    def _judged(
+        self, name: str, planned: PlannedCondition | None, prompts: Sequence[str], made: Sequence[Made]
+    ) -> _Outputs:
+        judged = self.store.label(self.judge, {one.key: one.generation.text for one in made})
+        pairs = list(zip(prompts, made, strict=True))
+        return _Outputs(name, planned, dict(pairs), {prompt: judged[one.key] for prompt, one in pairs})
+
+    def _condition_results(
+        self, conditions: Sequence[PlannedCondition], outputs: Sequence[_Outputs], control: Labels
+    ) -> list[ConditionResult]:
+        answered = [prompt for prompt, label in control.items() if label is not Label.REFUSAL]
+        compared = [compare(one.labels, control, self.prompts) for one in outputs]
+        adjusted = adjust_holm([comparison.p_value for comparison in compared])
+        results = []
+        for planned, one, comparison, p_adjusted in zip(conditions, outputs, compared, adjusted, strict=True):
+            results.append(
+                ConditionResult(
+                    id=one.id,
+                    method=planned.method,
+                    block=planned.block,
+                    depth=planned.block / len(self.model.blocks),
+                    dose=describe_dose(planned, self.model.precision),
+                    refusal=rate(one.labels, Label.REFUSAL),
+                    garbled=rate(one.labels, Label.GARBLED),
+                    normal=rate(one.labels, Label.NORMAL),
+                    effect=rate(one.labels, Label.REFUSAL, answered),
+                    against_unsteered=comparison.model_copy(update={"p_adjusted": p_adjusted}),
+                )
+            )
+        return results
+
+    def _describe_control(self, control: _Outputs, contrast: _Outputs) -> Unsteered:
+        labels, sets = control.labels, self.settings.contrast_set
+        return Unsteered(
+            refusal=rate(labels, Label.REFUSAL),
+            garbled=rate(labels, Label.GARBLED),
+            normal=rate(labels, Label.NORMAL),
+            refused_prompts=[prompt for prompt, label in labels.items() if label is Label.REFUSAL],
+            harmful_refusal=rate(contrast.labels, Label.REFUSAL, sets.positive),
+            harmless_refusal=rate(contrast.labels, Label.REFUSAL, sets.negative),
+            contrast_outputs=[
+                PromptOutcome(prompt=prompt, label=label, text=contrast.made[prompt].generation.text)
+                for prompt, label in contrast.labels.items()
+            ],
+        )
+
+    def _generation_records(self, control: _Outputs, outputs: Sequence[_Outputs]) -> list[GenerationRecord]:
+        refused = {prompt for prompt, label in control.labels.items() if label is Label.REFUSAL}
+        return [
+            GenerationRecord(
+                key=one.made[prompt.text].key,
+                condition=one.id,
+                method=one.id.partition("-")[0],
+                block=one.planned.block if one.planned else None,
+                depth=one.planned.block / len(self.model.blocks) if one.planned else None,
+                dose=one.planned.dose.value if one.planned else None,
+                dose_unit=one.planned.dose.unit if one.planned else None,
+                prompt=prompt.text,
+                category=prompt.category,
+                label=one.judged[prompt.text].label,
+                evidence=one.judged[prompt.text].evidence,
+                text=one.made[prompt.text].generation.text,
+                tokens=len(one.made[prompt.text].generation.tokens),
+                finish=one.made[prompt.text].generation.finish,
+                unsteered_refused=prompt.text in refused,
+            )
+            for one in outputs
+            for prompt in self.settings.evaluation_set.prompts
+        ]

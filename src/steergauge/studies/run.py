@@ -1,0 +1,80 @@
+"""Running requests through an engine into the store, in waves that a killed run repeats exactly."""
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from steergauge.models.loading import Model
+from steergauge.steering.engine import Engine, Generation, Request
+from steergauge.store import Addressed, Setting, Store, address
+
+logger = logging.getLogger(__name__)
+
+
+class Progress(Protocol):
+    """Is told how a run goes on."""
+
+    def begin(self, stage: str, rows: int) -> None:
+        """A stage of so many rows begins."""
+        ...
+
+    def advance(self, rows_done: int, tokens: int) -> None:
+        """So many rows were done since the last call, and so many tokens made for them."""
+        ...
+
+
+class Silent:
+    """Progress for those who ask for none."""
+
+    def begin(self, stage: str, rows: int) -> None:
+        """Says nothing."""
+
+    def advance(self, rows_done: int, tokens: int) -> None:
+        """Says nothing."""
+
+
+class Made(NamedTuple):
+    """A generation and its address."""
+
+    key: str
+    generation: Generation
+
+
+class Runner:
+    """Makes the generations that the store does not hold, and returns all of them."""
+
+    def __init__(
+        self, model: Model, engine: Engine, store: Store, wave_rows: int, progress: Progress
+    ) -> None:
+        self.setting = Setting(model.fingerprint, f"{engine.name} {engine.version}")
+        self._model, self._engine, self._store = model, engine, store
+        self.wave_rows, self._progress = wave_rows, progress
+        self.made_now = 0
+
+    def run(self, stage: str, requests: Sequence[Request]) -> list[Made]:
+        """Runs one stage.
+
+        Waves are cut from all requests, not from the missing ones, and are kept whole or not at all: a run
+        that continues makes the same batches as one that was never interrupted, and so the same outputs in
+        every precision.
+        """
+        addressed = [self._address(request) for request in requests]
+        self._progress.begin(stage, len(requests))
+        for start in range(0, len(addressed), self.wave_rows):
+            wave = addressed[start : start + self.wave_rows]
+            here = self._store.get([one.key for one in wave])
+            missing = list({one.key: one for one in wave if one.key not in here}.values())
+            self._progress.advance(len(wave) - len(missing), 0)
+            made: list[tuple[Addressed, Generation]] = []
+            for index, generation in self._engine.generate([one.request for one in missing]):
+                made.append((missing[index], generation))
+                self._progress.advance(1, len(generation.tokens))
+            # In the order of the plan, whatever the order in which rows ended.
+            self._store.add(self.setting, sorted(made, key=lambda pair: pair[0].key))
+            self.made_now += len(made)
+        kept = self._store.get([one.key for one in addressed])
+        return [Made(one.key, kept[one.key]) for one in addressed]
+
+    def _address(self, request: Request) -> Addressed:
+        rendered = self._model.template.render(request.prompt)
+        return Addressed(address(self.setting, request, rendered), request, rendered)

@@ -1,0 +1,68 @@
+"""What a gauge does, as the user declares it."""
+
+import math
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from steergauge.errors import SteergaugeError
+from steergauge.prompts import ContrastSet, EvaluationSet, study_contrast_set, study_evaluation_set
+from steergauge.steering.dose import DoseUnit
+
+
+class GaugeSettings(BaseModel):
+    """The study's protocol for one model, unless said otherwise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    contrast_set: ContrastSet = Field(default_factory=study_contrast_set)
+    evaluation_set: EvaluationSet = Field(default_factory=study_evaluation_set)
+    methods: tuple[str, ...] = Field(default=("dim",), min_length=1)
+    depths: tuple[float, ...] = Field(
+        default=(0.3, 0.4, 0.5, 0.6, 0.7),
+        min_length=1,
+        description="Steering is from block int(depth × N) through the last.",
+    )
+    unit: DoseUnit = DoseUnit.RAW
+    doses: tuple[float, ...] | None = Field(
+        default=None, min_length=1, description="None: from the catalogue, else from the residual norms."
+    )
+    max_new_tokens: int = Field(default=100, ge=1)
+    judge: str = "study"
+    threshold: float = Field(
+        default=0.6, gt=0, le=1, description="The coherent refusal rate that counts as steerable."
+    )
+    random_directions: int = Field(default=3, ge=1, description="Random unit vectors in the control.")
+    seed: int = Field(default=0, ge=0, description="Of the prompts' halves and of the random directions.")
+    wave_rows: int | None = Field(default=None, ge=1, description="Rows of a batch; None: what fits memory.")
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        for depth in self.depths:
+            if not 0 <= depth < 1:
+                raise ValueError(f"a depth is a fraction from 0 to below 1, not {depth}")
+        for name in ("methods", "depths", "doses"):
+            values = getattr(self, name) or ()
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} has a repeat: {', '.join(map(str, values))}")
+        for dose in self.doses or ():
+            if not math.isfinite(dose) or (dose == 0 and self.unit is not DoseUnit.CLAMP):
+                raise ValueError(f"a dose is a finite number other than 0 (the control is 0), not {dose}")
+        if self.unit is DoseUnit.CLAMP and self.doses is None:
+            raise ValueError("the unit clamp needs doses: the components to set, such as --doses 5,10,20")
+        return self
+
+
+def gauge_settings(**options: object) -> GaugeSettings:
+    """Settings from options, with a user's mistake as one line.
+
+    Raises:
+        SteergaugeError: an option is unknown or out of range.
+    """
+    try:
+        return GaugeSettings.model_validate(options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise SteergaugeError(f"{where}: {message}" if where else message) from None
