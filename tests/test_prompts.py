@@ -98,6 +98,8 @@ def test_a_repeated_evaluation_prompt_is_refused_even_in_another_category(prompt
         ('name = "mine"\npositive = ["a"]\nnegative = ["b"]\nharmful = ["c"]', "harmful"),
         ('name = "mine"\npositive = "a"\nnegative = ["b"]', "positive"),
         ('name = "mine"\npositive = ["a", 5]\nnegative = ["b"]', "positive.1"),
+        ('name = "mine"\npositive = ["a", ""]\nnegative = ["b"]', "positive.1"),
+        ('name = "mine"\npositive = ["a"]\nnegative = [" "]', "negative.0"),
     ],
 )
 def test_a_bad_key_of_a_contrast_set_is_named_with_its_file(prompt_file: Path, toml: str, key: str) -> None:
@@ -115,6 +117,7 @@ def test_a_bad_key_of_a_contrast_set_is_named_with_its_file(prompt_file: Path, t
         ('name = "mine"\nprompts = []', "prompts"),
         ('name = "mine"\nprompts = [{ text = "a" }, { category = "b" }]', "prompts.1.text"),
         ('name = "mine"\nprompts = [{ text = "" }]', "prompts.0.text"),
+        ('name = "mine"\nprompts = [{ text = "a" }, { text = " \\n" }]', "prompts.1.text"),
         ('name = "mine"\nprompts = [{ text = "a", kind = "b" }]', "prompts.0.kind"),
     ],
 )
@@ -132,6 +135,20 @@ def test_a_file_that_is_not_toml_is_named_with_the_line(prompt_file: Path) -> No
     with pytest.raises(SteergaugeError, match=r"not valid TOML: .*line 2") as refusal:
         load_contrast_set(prompt_file)
     assert str(prompt_file) in str(refusal.value)
+
+
+def test_a_blank_prompt_is_refused_with_the_reason(prompt_file: Path) -> None:
+    prompt_file.write_text('name = "mine"\nprompts = [{ text = "a" }, { text = "\\t" }]\n')
+    with pytest.raises(SteergaugeError, match=r"prompts\.1\.text: a prompt must not be blank"):
+        load_evaluation_set(prompt_file)
+
+
+def test_a_file_in_another_encoding_is_named_with_the_line(prompt_file: Path) -> None:
+    prompt_file.write_text('name = "mine"\npositive = ["böse"]\nnegative = ["b"]\n', encoding="latin-1")
+    with pytest.raises(SteergaugeError, match=r"not UTF-8 text, first at line 2") as refusal:
+        load_contrast_set(prompt_file)
+    assert str(refusal.value).startswith(str(prompt_file))
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_file_that_is_not_there_is_named(prompt_file: Path) -> None:

@@ -5,11 +5,20 @@ from collections import Counter
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Annotated, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from steergauge.errors import SteergaugeError
+
+
+def _refuse_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a prompt must not be blank")
+    return text
+
+
+Prompt = Annotated[str, AfterValidator(_refuse_blank)]
 
 
 class _PromptSet(BaseModel):
@@ -25,8 +34,8 @@ SetKind = TypeVar("SetKind", bound=_PromptSet)
 class ContrastSet(_PromptSet):
     """Positive (for refusal: harmful) and negative (harmless) prompts, whose difference is a direction."""
 
-    positive: tuple[str, ...] = Field(min_length=1)
-    negative: tuple[str, ...] = Field(min_length=1)
+    positive: tuple[Prompt, ...] = Field(min_length=1)
+    negative: tuple[Prompt, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -39,7 +48,7 @@ class EvaluationPrompt(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    text: str = Field(min_length=1)
+    text: Prompt
     category: str = ""
 
 
@@ -68,7 +77,8 @@ def load_contrast_set(path: Path) -> ContrastSet:
     """Reads a contrast set from a TOML file with `name`, `positive` and `negative`.
 
     Raises:
-        SteergaugeError: no such file, not TOML, a key that is unknown or missing, or a repeated prompt.
+        SteergaugeError: no such file, not TOML in UTF-8, a key that is unknown or missing, or a prompt
+            that is blank or repeated.
     """
     return _load(path, ContrastSet)
 
@@ -77,7 +87,8 @@ def load_evaluation_set(path: Path) -> EvaluationSet:
     """Reads an evaluation set from a TOML file with `name` and `[[prompts]]` of `text` and `category`.
 
     Raises:
-        SteergaugeError: no such file, not TOML, a key that is unknown or missing, or a repeated prompt.
+        SteergaugeError: no such file, not TOML in UTF-8, a key that is unknown or missing, or a prompt
+            that is blank or repeated.
     """
     return _load(path, EvaluationSet)
 
@@ -103,6 +114,9 @@ def _load(path: Path, kind: type[SetKind]) -> SetKind:
         return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise SteergaugeError(f"cannot read the prompt file {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = 1 + error.object.count(b"\n", 0, error.start)
+        raise SteergaugeError(f"{path} is not UTF-8 text, first at line {line}: save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise SteergaugeError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:

@@ -15,7 +15,10 @@ from safetensors.numpy import save_file
 from steergauge.errors import SteergaugeError
 from steergauge.models import catalog as catalog_module
 from steergauge.models import gguf, weights, wheels
+from steergauge.models.cache import cache_folder
 from steergauge.models.catalog import CatalogEntry, WheelSource
+from steergauge.models.loading import load_model
+from steergauge.models.phantom import build_phantom
 from steergauge.models.weights import is_present, pull, resolve
 
 
@@ -28,7 +31,7 @@ class Usage(NamedTuple):
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     if "real" in request.keywords:  # what is downloaded once stays for the next run
-        return weights.cache_folder()
+        return cache_folder()
     folder = tmp_path / "cache"
     monkeypatch.setenv("STEERGAUGE_CACHE", str(folder))
     return folder
@@ -82,9 +85,9 @@ def tiny_entry() -> CatalogEntry:
     return entry
 
 
-def write_folder(folder: Path, value: float = 1.0, config: dict[str, object] | None = None) -> Path:
+def write_folder(folder: Path, value: float = 1.0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config or {"model_type": "llama"}))
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
     save_file({"w": np.full(4, value, dtype=np.float32)}, folder / "model.safetensors")
     return folder
 
@@ -184,6 +187,50 @@ def test_an_unknown_name_is_answered_with_the_near_ones() -> None:
         resolve("qwen2.5-7")
     with pytest.raises(SteergaugeError, match=r"unknown model 'smollm'.*smollm2-135m"):
         pull("smollm")
+    with pytest.raises(SteergaugeError, match=r"unknown model 'fantom': did you mean phantom\?"):
+        resolve("fantom")
+
+
+def test_the_phantom_is_built_once_and_says_what_it_is(cache: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    first = resolve("phantom", progress=said.append)
+    assert said[0] == "building the phantom, once"
+    said.clear()
+    assert resolve("phantom", progress=said.append) == first
+    assert said == []
+    assert (first.name, first.quantization, first.entry) == ("phantom", None, None)
+    assert "steergauge's own calibration model: built on this machine, not trained" in first.source
+    assert list((cache / "models").iterdir()) == [first.folder]
+    direct = build_phantom(tmp_path / "direct").folder
+    for path in direct.iterdir():
+        assert (first.folder / path.name).read_bytes() == path.read_bytes()
+
+
+def test_another_recipe_makes_another_phantom(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = resolve("phantom").folder
+    monkeypatch.setattr(weights, "recipe_digest", lambda: "another recipe")
+    assert resolve("phantom").folder != before
+
+
+def test_a_phantom_whose_building_was_interrupted_is_built_anew(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(folder: Path) -> None:
+        write_folder(folder)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(weights, "build_phantom", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            resolve("phantom")
+    assert list((cache / "models").iterdir()) == []
+    assert (resolve("phantom").folder / "tokenizer.json").exists()
+
+
+def test_the_phantom_loads_by_its_name() -> None:
+    model = load_model("phantom", precision="float32", device="cpu")
+    assert model.name == "phantom"
+    assert (len(model.blocks), model.blocks.width) == (6, 128)
 
 
 def test_a_local_folder_is_used_as_it_is_and_hashed_once(tmp_path: Path) -> None:
@@ -210,36 +257,6 @@ def test_a_folder_that_was_converted_from_four_bits_still_says_so(asked: list[st
     local = resolve(str(folder))
     assert local.quantization == "Q4_1"
     assert "dequantised from the Q4_1 GGUF" in local.source
-
-
-def test_a_quantised_folder_says_how(tmp_path: Path) -> None:
-    config: dict[str, object] = {"quantization_config": {"quant_method": "gptq", "bits": 4}}
-    assert resolve(str(write_folder(tmp_path / "mine", config=config))).quantization == "gptq 4-bit"
-
-
-def test_a_folder_without_a_configuration_is_not_a_model(tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    with pytest.raises(SteergaugeError, match=r"mine has no config.json"):
-        resolve(str(tmp_path / "mine"))
-    (tmp_path / "mine" / "some.gguf").write_bytes(b"GGUF")
-    with pytest.raises(SteergaugeError, match=r"it holds some.gguf: give that file itself"):
-        resolve(str(tmp_path / "mine"))
-
-
-def test_a_folder_without_usable_weights_says_which_it_would_take(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "mine")
-    (folder / "model.safetensors").unlink()
-    with pytest.raises(SteergaugeError, match=r"has no weights: neither model.safetensors"):
-        resolve(str(folder))
-    (folder / "pytorch_model.bin").write_bytes(b"pickle")
-    with pytest.raises(SteergaugeError, match=r"as a pickle"):
-        resolve(str(folder))
-    index = {"weight_map": {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(
-        SteergaugeError, match=r"lacks 2 of its 2 weight files, the first model-1-of-2.safetensors"
-    ):
-        resolve(str(folder))
 
 
 def test_a_path_that_is_not_there_is_not_taken_for_a_hub_id(tmp_path: Path) -> None:
@@ -337,17 +354,6 @@ def test_a_hub_model_carries_its_commit_and_its_catalogue_entry(
     assert by_name.entry == by_id.entry == catalog_module.catalog()["qwen2.5-7b"]
     assert by_name.name == "qwen2.5-7b"
     assert by_id.name == "Qwen/Qwen2.5-7B-Instruct"
-
-
-def test_a_blob_of_the_hub_is_not_hashed_again_since_its_name_is_its_hash(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "snapshots" / "abc")
-    blob = tmp_path / "blobs" / ("ab" * 32)
-    blob.parent.mkdir()
-    (folder / "model.safetensors").rename(blob)
-    (folder / "model.safetensors").symlink_to(blob)
-    said: list[str] = []
-    resolve(str(folder), progress=said.append)
-    assert said == []
 
 
 @pytest.mark.real

@@ -2,17 +2,20 @@
 
 import math
 import random
-from collections.abc import Mapping, Sequence
-
-from scipy.stats import binomtest
-from statsmodels.stats.proportion import proportion_confint
+from collections.abc import Mapping
 
 from steergauge.judging.label import Label
 from steergauge.prompts import study_contrast_set, study_evaluation_set
+from steergauge.studies.analysis import (
+    Labels,
+    best_condition,
+    compare,
+    random_control,
+    rate,
+    window_around,
+)
 from steergauge.studies.result import (
-    Best,
     Check,
-    Comparison,
     ConditionResult,
     DirectionRecord,
     DoseRecord,
@@ -22,13 +25,10 @@ from steergauge.studies.result import (
     PromptOutcome,
     ProtocolRecord,
     Provenance,
-    RandomControl,
-    RandomDirection,
     Rate,
     Unsteered,
     Verdict,
     VerdictName,
-    Window,
 )
 
 HOSTILE = "</script><script>window.hacked=1</script>"
@@ -42,6 +42,7 @@ RESIDUALS = [9.0 * 1.12**block for block in range(BLOCKS)]
 PROMPTS = [prompt.text for prompt in study_evaluation_set().prompts]
 CATEGORIES = {prompt.text: prompt.category for prompt in study_evaluation_set().prompts}
 REFUSED = "What's the weather like today?"
+ANSWERED = [prompt for prompt in PROMPTS if prompt != REFUSED]
 
 TEXTS = {
     Label.REFUSAL: (
@@ -66,22 +67,13 @@ TEXTS = {
 EVIDENCE = {Label.REFUSAL: "i can't", Label.GARBLED: "one word 4 times in a row", Label.NORMAL: ""}
 
 
-def rate(count: int, n: int) -> Rate:
-    """A rate with its Wilson interval."""
-    if n == 0:
-        return Rate(count=0, n=0, rate=None, low=0.0, high=1.0)
-    low, high = proportion_confint(count, n, method="wilson")
-    return Rate(count=count, n=n, rate=count / n, low=low, high=high)
-
-
 def example() -> GaugeResult:
     """A steerable model."""
     labels = _labels()
-    dim = [_condition(block, dose, labels) for block in _blocks() for dose in DOSES]
-    choosing, reporting = PROMPTS[0::2], PROMPTS[1::2]
-    best = max(dim, key=lambda c: _count(labels[c.id], choosing, Label.REFUSAL))
-    run = _run(best, dim)
-    strongest = max(SEEDS, key=lambda seed: _count(labels[f"random-{seed}"], PROMPTS, Label.REFUSAL))
+    unsteered = labels["unsteered"]
+    conditions = [_condition(block, dose, labels) for block in _blocks() for dose in DOSES]
+    best = best_condition(conditions, labels, unsteered, seed=0)
+    assert best
     return GaugeResult(
         model=_model(),
         protocol=_protocol(),
@@ -91,40 +83,15 @@ def example() -> GaugeResult:
             Check(name="steered tokens", passed=True, detail="All at prefill, one at each step."),
             Check(name="finite logits", passed=True, detail="No NaN or infinity at the largest dose."),
         ],
-        unsteered=_unsteered(labels),
+        unsteered=_unsteered(unsteered),
         directions=[
             DirectionRecord(method="dim", raw_norms=NORMS, residual_norms=RESIDUALS, digest="5f3a" * 16)
         ],
-        conditions=dim,
-        best=Best(
-            condition=best.id,
-            method=best.method,
-            block=best.block,
-            depth=best.depth,
-            dose=best.dose,
-            chosen_on=rate(_count(labels[best.id], choosing, Label.REFUSAL), len(choosing)),
-            reported_on=rate(_count(labels[best.id], reporting, Label.REFUSAL), len(reporting)),
-            whole_set=best.refusal,
-            choosing_prompts=choosing,
-            reporting_prompts=reporting,
-        ),
-        window=Window(
-            method="dim",
-            block=best.block,
-            threshold=THRESHOLD,
-            unit="relative",
-            doses=run,
-            low=run[0],
-            high=run[-1],
-            open_below=run[0] == DOSES[0],
-            open_above=run[-1] == DOSES[-1],
-        ),
-        random_control=RandomControl(
-            directions=[
-                RandomDirection(seed=seed, **_rates(labels[f"random-{seed}"], labels["unsteered"]))
-                for seed in SEEDS
-            ],
-            against_strongest=_comparison(labels[best.id], labels[f"random-{strongest}"], adjusted=False),
+        conditions=conditions,
+        best=best,
+        window=window_around(best, conditions, THRESHOLD),
+        random_control=random_control(
+            best, {seed: labels[f"random-{seed}"] for seed in SEEDS}, labels, unsteered
         ),
         verdict=Verdict(
             verdict=VerdictName.STEERABLE,
@@ -147,7 +114,7 @@ def example() -> GaugeResult:
 def invalid_example() -> GaugeResult:
     """A model that refuses every prompt unsteered, so that nothing is left to choose on."""
     whole = example()
-    refuses = rate(30, 30)
+    refuses = rate(dict.fromkeys(PROMPTS, Label.REFUSAL), Label.REFUSAL)
     return whole.model_copy(
         update={
             "best": None,
@@ -173,10 +140,10 @@ def _name(block: int, dose: float) -> str:
     return f"dim-b{block}-{dose:g}"
 
 
-def _labels() -> dict[str, dict[str, Label]]:
+def _labels() -> dict[str, Labels]:
     chance = random.Random(7)
 
-    def draw(refusal: float, garbled: float) -> dict[str, Label]:
+    def draw(refusal: float, garbled: float) -> Labels:
         drawn = {}
         for prompt in PROMPTS:
             at = chance.random()
@@ -184,43 +151,21 @@ def _labels() -> dict[str, dict[str, Label]]:
             drawn[prompt] = Label.REFUSAL if garbled <= at < garbled + refusal else label
         return drawn
 
-    labels = {"unsteered": {p: Label.REFUSAL if p == REFUSED else Label.NORMAL for p in PROMPTS}}
+    labels: dict[str, Labels] = {
+        "unsteered": {p: Label.REFUSAL if p == REFUSED else Label.NORMAL for p in PROMPTS}
+    }
     labels |= {f"random-{seed}": draw(0.04, 0.1) for seed in SEEDS}
     for block in _blocks():
         depth = block / BLOCKS
         for dose in DOSES:
-            garbled = 1 / (1 + math.exp(-(dose - 1.45 + 0.6 * depth) * 12))
-            refusal = math.exp(-(((depth - 0.5) / 0.15) ** 2)) / (1 + math.exp(-(dose - 0.3) * 18))
+            garbled = 0.01 + 0.99 / (1 + math.exp(-(dose - 1.45 + 0.6 * depth) * 12))
+            refusal = 0.94 * math.exp(-(((depth - 0.5) / 0.15) ** 2)) / (1 + math.exp(-(dose - 0.3) * 18))
             labels[_name(block, dose)] = draw(refusal * (1 - garbled), garbled)
     return labels
 
 
-def _count(labels: Mapping[str, Label], prompts: Sequence[str], label: Label) -> int:
-    return sum(labels[prompt] is label for prompt in prompts)
-
-
-def _rates(labels: Mapping[str, Label], unsteered: Mapping[str, Label]) -> dict[str, Rate]:
-    left = [prompt for prompt in PROMPTS if unsteered[prompt] is not Label.REFUSAL]
-    rates = {label.value: rate(_count(labels, PROMPTS, label), len(PROMPTS)) for label in Label}
-    return rates | {"effect": rate(_count(labels, left, Label.REFUSAL), len(left))}
-
-
-def _comparison(
-    here: Mapping[str, Label], there: Mapping[str, Label], *, adjusted: bool = True
-) -> Comparison:
-    gained = sum(here[p] is Label.REFUSAL and there[p] is not Label.REFUSAL for p in PROMPTS)
-    lost = sum(here[p] is not Label.REFUSAL and there[p] is Label.REFUSAL for p in PROMPTS)
-    p_value = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
-    difference = (gained - lost) / len(PROMPTS)
-    return Comparison(
-        gained=gained,
-        lost=lost,
-        difference=difference,
-        low=max(-1.0, difference - 0.12),
-        high=min(1.0, difference + 0.08),
-        p_value=p_value,
-        p_adjusted=min(1.0, p_value * 30) if adjusted else None,
-    )
+def _rates(labels: Labels) -> dict[str, Rate]:
+    return {label.value: rate(labels, label) for label in Label}
 
 
 def _dose(block: int, dose: float) -> DoseRecord:
@@ -245,31 +190,22 @@ def _steps(block: int) -> list[tuple[float, float]]:
     return list(zip(RESIDUALS[block:], RESIDUALS[block + 1 :], strict=False))
 
 
-def _condition(block: int, dose: float, labels: Mapping[str, Mapping[str, Label]]) -> ConditionResult:
-    name = _name(block, dose)
+def _condition(block: int, dose: float, labels: Mapping[str, Labels]) -> ConditionResult:
+    name, unsteered = _name(block, dose), labels["unsteered"]
+    p_adjusted = min(1.0, 30 * compare(labels[name], unsteered, PROMPTS).p_value)
     return ConditionResult(
         id=name,
         method="dim",
         block=block,
         depth=block / BLOCKS,
         dose=_dose(block, dose),
-        against_unsteered=_comparison(labels[name], labels["unsteered"]),
-        **_rates(labels[name], labels["unsteered"]),
+        effect=rate(labels[name], Label.REFUSAL, ANSWERED),
+        against_unsteered=compare(labels[name], unsteered, PROMPTS, p_adjusted),
+        **_rates(labels[name]),
     )
 
 
-def _run(best: ConditionResult, conditions: Sequence[ConditionResult]) -> list[float]:
-    reached = {c.dose.value: (c.effect.rate or 0) >= THRESHOLD for c in conditions if c.block == best.block}
-    at = DOSES.index(best.dose.value)
-    low = high = at
-    while low > 0 and reached[DOSES[low - 1]]:
-        low -= 1
-    while high < len(DOSES) - 1 and reached[DOSES[high + 1]]:
-        high += 1
-    return list(DOSES[low : high + 1])
-
-
-def _generation(name: str, prompt: str, labels: Mapping[str, Mapping[str, Label]]) -> GenerationRecord:
+def _generation(name: str, prompt: str, labels: Mapping[str, Labels]) -> GenerationRecord:
     label = labels[name][prompt]
     place, dose = name.removeprefix("dim-b"), None
     if name.startswith("dim-b"):
@@ -298,8 +234,7 @@ def _generation(name: str, prompt: str, labels: Mapping[str, Mapping[str, Label]
     )
 
 
-def _unsteered(labels: Mapping[str, Mapping[str, Label]]) -> Unsteered:
-    rates = _rates(labels["unsteered"], labels["unsteered"])
+def _unsteered(labels: Labels) -> Unsteered:
     contrast = study_contrast_set()
     outcomes = [
         PromptOutcome(prompt=prompt, label=label, text=TEXTS[label][index % 4])
@@ -307,13 +242,11 @@ def _unsteered(labels: Mapping[str, Mapping[str, Label]]) -> Unsteered:
         for index, prompt in enumerate(prompts)
     ]
     return Unsteered(
-        refusal=rates["refusal"],
-        garbled=rates["garbled"],
-        normal=rates["normal"],
         refused_prompts=[REFUSED],
-        harmful_refusal=rate(5, 5),
-        harmless_refusal=rate(0, 5),
+        harmful_refusal=rate(dict.fromkeys(contrast.positive, Label.REFUSAL), Label.REFUSAL),
+        harmless_refusal=rate(dict.fromkeys(contrast.negative, Label.NORMAL), Label.REFUSAL),
         contrast_outputs=outcomes,
+        **_rates(labels),
     )
 
 
@@ -366,7 +299,6 @@ def _provenance() -> Provenance:
         seeds={"halves": 0, "random directions": 11},
         started="2026-01-05T09:30:00Z",
         seconds=1834.0,
-        generations_made=1080,
-        generations_from_store=0,
-        tokens_made=61240,
+        generations=1080,
+        tokens=61240,
     )

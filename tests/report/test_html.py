@@ -6,6 +6,7 @@ import pytest
 
 from steergauge.errors import SteergaugeError
 from steergauge.report.html import embedded, outputs, page, write_html
+from steergauge.report.words import rate_words
 from steergauge.studies.result import GaugeResult
 
 from .example import DOSES, HOSTILE, PROMPTS, example, invalid_example
@@ -85,6 +86,35 @@ def test_verdict_cautions_and_the_number_that_counts_come_before_the_map() -> No
     assert result.random_control
     assert f"{result.best.reported_on.count} of {result.best.reported_on.n} prompts" in head
     assert f"{100 * result.random_control.against_strongest.difference:+.0f}" in head
+
+
+def test_the_best_rates_are_the_reporting_halfs_and_say_what_they_leave_out() -> None:
+    result = example()
+    assert result.best
+    assert result.random_control
+    text = re.sub(r"<[^>]+>|\s+", " ", visible(page(result)))
+    assert f"Garbled there: {rate_words(result.best.garbled_on_reported)}" in text
+    for comparison in (result.best.against_unsteered, result.random_control.against_strongest):
+        assert f"gained {comparison.gained}, lost {comparison.lost} of 15 prompts, exact McNemar p" in text
+    assert "Its rates leave out the prompts that the unsteered model refuses: 1 of 30." in text
+    assert re.search(rf"seed {result.random_control.strongest_seed} +strongest", text)
+
+
+def test_every_condition_shows_its_dose_in_every_unit() -> None:
+    result = example()
+    rows = visible(page(result)).split('id="conditions"')[1].split("<tbody>")[1].split("</tbody>")[0]
+    for row, condition in zip(rows.split("</tr>"), result.conditions, strict=False):
+        values = [float(value) for value in re.findall(r'data-value="([^"]+)"', row)]
+        dose = condition.dose
+        assert values[-7:] == [
+            dose.raw,
+            dose.relative,
+            dose.separation,
+            dose.clamp,
+            dose.total_relative,
+            dose.delivered,
+            dose.coordinates_lost,
+        ]
 
 
 def test_times_stand_only_in_provenance() -> None:

@@ -37,6 +37,15 @@ def test_parquet_reads_back_equal_with_nulls_and_types(tmp_path: Path) -> None:
     assert read.loc[read["condition"] == "unsteered", "block"].isna().all()
 
 
+def test_the_conditions_table_has_every_unit_of_the_dose() -> None:
+    result = example()
+    table = result.to_pandas()
+    for unit in ("raw", "relative", "separation", "clamp", "total_relative"):
+        assert table[f"dose_{unit}"].tolist() == [getattr(c.dose, unit) for c in result.conditions]
+    assert table["delivered"].tolist() == [c.dose.delivered for c in result.conditions]
+    assert table["coordinates_lost"].tolist() == [c.dose.coordinates_lost for c in result.conditions]
+
+
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SteergaugeError, match=r"cannot write .*nowhere"):
         write_csv(example(), tmp_path / "nowhere" / "outputs.csv")
@@ -62,6 +71,10 @@ def test_json_page_documents_every_field_of_the_schema() -> None:
     assert json_reference.documented() == json_reference.reference().strip(), (
         "docs/json.md is not what the schema says: run python tests/report/json_reference.py"
     )
+
+
+def test_json_page_gives_every_field_a_meaning() -> None:
+    assert "|  |" not in json_reference.documented()
 
 
 def test_json_holds_exactly_the_documented_fields() -> None:

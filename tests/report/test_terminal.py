@@ -37,6 +37,11 @@ def test_best_halves_window_control_and_cautions_are_said(width: int) -> None:
     for words in (
         "reporting half",
         "choosing half",
+        "garbled there",
+        "lost 0 of 15 prompts, exact McNemar p",
+        "as a clamp to",
+        "of coordinates lost",
+        "leave out the prompts that the unsteered model refuses: 1 of 30",
         "whole set",
         "optimistic",
         "window 0.4–1 × R",

@@ -37,18 +37,38 @@ and garbles none. Topics differ between prompts but agree in the two class means
 û, the difference in means does. Padding writes much, so a reader that forgets the attention mask is caught.
 """
 
+import hashlib
 import itertools
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steergauge.errors import SteergaugeError
+from steergauge.models.phantom_files import (
+    ASSISTANT,
+    BLOCKS,
+    BOS,
+    END,
+    EPSILON,
+    HEAD_WIDTH,
+    HEADS,
+    KEY_VALUE_HEADS,
+    PAD,
+    SPACE,
+    SPECIAL,
+    UNKNOWN,
+    USER,
+    WIDTH,
+    save_configuration,
+    save_tokenizer,
+    words,
+)
 from steergauge.prompts import study_contrast_set, study_evaluation_set
 
 PHANTOM_NAME = "phantom"
@@ -59,12 +79,6 @@ GARBLED_WORD = "illegal"
 Array = NDArray[np.float64]
 
 SEED = 17
-BLOCKS = 6
-HEADS = 4
-KEY_VALUE_HEADS = 2
-HEAD_WIDTH = 32  # the smallest that vLLM's attention on a CPU takes
-WIDTH = HEADS * HEAD_WIDTH
-EPSILON = 1e-6
 
 THRESHOLD = 6.0  # τ
 GARBLING_THRESHOLD = 18.0  # τ_garbled
@@ -81,19 +95,6 @@ HARMFUL_COMPONENT = 7.0
 HARMFUL_RANGE = (8.0, 10.0)  # x of the study's harmful, harmless and evaluation prompts, unsteered
 HARMLESS_RANGE = (-1.0, 3.0)
 EVALUATION_RANGE = (-1.0, 3.0)
-
-BOS, PAD, UNKNOWN, USER, ASSISTANT, END = "<s>", "<pad>", "<unk>", "<|user|>", "<|assistant|>", "<|end|>"
-SPECIAL = (PAD, BOS, END, UNKNOWN, USER, ASSISTANT)
-SPACE = "▁"  # what a space becomes inside a token, as in SentencePiece
-WORD = rf"{SPACE}?(?:\w+|[^\w{SPACE}])"  # a word or one other character, with the space before it
-
-CHAT_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}"
-    "{% if message['role'] not in ['user', 'assistant'] %}"
-    "{{ raise_exception('the phantom knows user and assistant, not ' + message['role']) }}{% endif %}"
-    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,8 +149,8 @@ def build_phantom(folder: Path) -> Phantom:
     written = _written(tokens)
     axes = _axes()
     folder.mkdir(parents=True, exist_ok=True)
-    _save_configuration(folder, tokens)
-    _save_tokenizer(folder, tokens)
+    save_configuration(folder, tokens)
+    save_tokenizer(folder, tokens)
     weights = {
         name: np.ascontiguousarray(weight, dtype=np.float32)
         for name, weight in _weights(tokens, written, axes).items()
@@ -166,9 +167,17 @@ def build_phantom(folder: Path) -> Phantom:
     )
 
 
+def recipe_digest() -> str:
+    """A hash of what the phantom is made from: this code and the study's prompts."""
+    prompts = ("data/prompts/study_contrast.toml", "data/prompts/study_evaluation.toml")
+    recipe = ("models/phantom.py", "models/phantom_files.py", *prompts)
+    parts = [files("steergauge").joinpath(part).read_bytes() for part in recipe]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
 def prompt_tokens(prompt: str) -> list[str]:
     """The tokens of a prompt rendered as one user message with the generation prompt."""
-    return [BOS, USER, *_words(prompt), END, ASSISTANT]
+    return [BOS, USER, *words(prompt), END, ASSISTANT]
 
 
 _GAIN_AFTER_NORM = GAIN / math.sqrt(1 + EPSILON)  # the value projection reads a normalised embedding
@@ -176,14 +185,8 @@ _GAIN_AFTER_NORM = GAIN / math.sqrt(1 + EPSILON)  # the value projection reads a
 # Rows of the orthogonal matrix. Identity directions follow, one for each reply token, then the filler's.
 _DIRECTION, _BIAS, _TOPIC, _FIRST_IDENTITY = range(4)
 
-
-def _words(text: str) -> list[str]:
-    """Splits a text as the saved tokenizer does; by itself, so the closed form rests on no other library."""
-    return re.findall(WORD, SPACE + SPACE.join(text.split()))
-
-
-_REFUSAL = (*_words(REFUSAL_REPLY), END)
-_ANSWER = (*_words(ANSWER_REPLY), END)
+_REFUSAL = (*words(REFUSAL_REPLY), END)
+_ANSWER = (*words(ANSWER_REPLY), END)
 # Without its space the word opens a reply, with it the word follows itself: so the opener reads only û, and a
 # random vector that touches the loop's identity direction does not garble.
 _GARBLED = (GARBLED_WORD, SPACE + GARBLED_WORD, SPACE + GARBLED_WORD)
@@ -207,8 +210,8 @@ def _study_prompts() -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 def _vocabulary() -> tuple[str, ...]:
     texts = [text for prompts in _study_prompts() for text in prompts] + [REFUSAL_REPLY, ANSWER_REPLY]
-    words = {word for text in texts for word in _words(text)}
-    return (*SPECIAL, *sorted(words | set(_GARBLED)))
+    spoken = {word for text in texts for word in words(text)}
+    return (*SPECIAL, *sorted(spoken | set(_GARBLED)))
 
 
 def _readings(prompts: Sequence[str], tokens: Sequence[str]) -> Array:
@@ -322,69 +325,3 @@ def _weights(tokens: Sequence[str], written: _Written, axes: Array) -> dict[str,
         parts = silent | averaging if block == 0 else silent
         weights |= {f"model.layers.{block}.{name}.weight": part for name, part in parts.items()}
     return weights
-
-
-def _save_configuration(folder: Path, tokens: Sequence[str]) -> None:
-    from transformers import GenerationConfig, LlamaConfig  # noqa: PLC0415
-
-    special: dict[str, Any] = {
-        "pad_token_id": tokens.index(PAD),
-        "bos_token_id": tokens.index(BOS),
-        "eos_token_id": tokens.index(END),
-    }
-    LlamaConfig(
-        architectures=["LlamaForCausalLM"],
-        dtype="float32",
-        vocab_size=len(tokens),
-        hidden_size=WIDTH,
-        intermediate_size=WIDTH,
-        num_hidden_layers=BLOCKS,
-        num_attention_heads=HEADS,
-        num_key_value_heads=KEY_VALUE_HEADS,
-        head_dim=HEAD_WIDTH,
-        max_position_embeddings=2048,
-        rms_norm_eps=EPSILON,
-        tie_word_embeddings=False,
-        **special,
-    ).save_pretrained(folder)
-    generation = GenerationConfig(do_sample=False, **special)  # type: ignore[no-untyped-call]
-    generation.save_pretrained(folder)
-
-
-def _save_tokenizer(folder: Path, tokens: Sequence[str]) -> None:
-    from tokenizers import (  # noqa: PLC0415
-        AddedToken,
-        Regex,
-        Tokenizer,
-        decoders,
-        models,
-        normalizers,
-        pre_tokenizers,
-        processors,
-    )
-    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
-
-    vocabulary = {token: index for index, token in enumerate(tokens)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Strip(), normalizers.Replace(Regex(r"\s+"), SPACE), normalizers.Prepend(SPACE)]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), behavior="isolated")
-    tokenizer.decoder = decoders.Metaspace(replacement=SPACE)
-    # As in many real checkpoints, the tokenizer adds a BOS of its own to the one that the template renders.
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A", special_tokens=[(BOS, vocabulary[BOS])]
-    )
-    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=tokenizer,
-        bos_token=BOS,
-        eos_token=END,
-        pad_token=PAD,
-        unk_token=UNKNOWN,
-        additional_special_tokens=[USER, ASSISTANT],
-        padding_side="left",
-        model_input_names=["input_ids", "attention_mask"],
-        clean_up_tokenization_spaces=False,
-        chat_template=CHAT_TEMPLATE,
-    ).save_pretrained(folder)

@@ -162,9 +162,13 @@ def _summary(result: GaugeResult) -> Table:
     best = result.best
     if best:
         table.add_row("* best", _plain(words.condition_words(best)))
+        table.add_row("  dose", _plain(words.dose_everywhere(best.dose)))
         table.add_row("  reporting half", _rate(best.reported_on))
+        table.add_row("  garbled there", _rate(best.garbled_on_reported))
+        table.add_row("  over unsteered", _plain(words.comparison_words(best.against_unsteered)))
         table.add_row("  choosing half", _rate(best.chosen_on))
         table.add_row("  whole set", Text.assemble(_rate(best.whole_set), (" optimistic", "dim")))
+        table.add_row("", _plain(words.left_out_words(result)))
     else:
         table.add_row("* best", "none: no condition was chosen")
     window = f"{words.window_short(result.window)}. " if result.window else ""
@@ -172,14 +176,11 @@ def _summary(result: GaugeResult) -> Table:
     control = result.random_control
     if control:
         against = words.comparison_words(control.against_strongest)
-        table.add_row("beyond random", _plain(f"{against}; the strongest of {len(control.directions)}"))
+        strongest = f"the strongest of {len(control.directions)}, seed {control.strongest_seed}"
+        table.add_row("beyond random", _plain(f"{against}; {strongest}; reporting half"))
     else:
         table.add_row("beyond random", "the random control was not run")
-    unsteered = result.unsteered
-    left_out = (
-        f"; {len(unsteered.refused_prompts)} left out of the effect" if unsteered.refused_prompts else ""
-    )
-    table.add_row("unsteered", Text.assemble(_rate(unsteered.refusal), f" refused{left_out}"))
+    table.add_row("unsteered", Text.assemble(_rate(result.unsteered.refusal), " refused"))
     return table
 
 
@@ -189,7 +190,7 @@ def _controls(result: GaugeResult) -> Padding:
     table.add_column("coherent refusal", justify="right")
     table.add_column("garbled", justify="right")
     for random in result.random_control.directions if result.random_control else ():
-        table.add_row(f"seed {random.seed}", _rate(random.refusal), _rate(random.garbled))
+        table.add_row(f"seed {random.seed}", _rate(random.effect), _rate(random.garbled))
     return Padding(table, (1, 0, 0, 0))
 
 

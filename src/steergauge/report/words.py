@@ -62,13 +62,27 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.0f}".replace("-", "−")
 
 
+def change_words(comparison: Comparison) -> str:
+    """How many prompts changed, of how many, and p."""
+    return (
+        f"gained {comparison.gained}, lost {comparison.lost} of {comparison.n} prompts, "
+        f"exact McNemar {p_words(comparison.p_value)}"
+    )
+
+
 def comparison_words(comparison: Comparison) -> str:
     """A paired difference with its interval, counts and p."""
     return (
         f"{points(comparison.difference)} points "
-        f"[{points(comparison.low)} to {points(comparison.high)}], "
-        f"{comparison.gained} gained and {comparison.lost} lost, {p_words(comparison.p_value)}"
+        f"[{points(comparison.low)} to {points(comparison.high)}], {change_words(comparison)}"
     )
+
+
+def left_out_words(result: GaugeResult) -> str:
+    """Which prompts the rates of the best condition leave out."""
+    refused, prompts = len(result.unsteered.refused_prompts), len(result.protocol.prompts)
+    how_many = f"{refused} of {prompts}" if refused else "none here"
+    return f"Its rates leave out the prompts that the unsteered model refuses: {how_many}."
 
 
 def p_number(p_value: float | None) -> str:
@@ -102,6 +116,15 @@ def dose_units(dose: DoseRecord) -> list[tuple[str, str, str]]:
         ("lost", percent(dose.coordinates_lost), "of the coordinates lost the addition to rounding"),
         ("clipped", str(len(dose.clipped_blocks)), "blocks where a negative increment was clipped to 0"),
     ]
+
+
+def dose_everywhere(dose: DoseRecord) -> str:
+    """One dose in every unit, on a line."""
+    added = ", ".join(dose_words(getattr(dose, unit), unit) for unit in ("raw", "relative", "separation"))
+    return (
+        f"{added}, as a clamp to {number(dose.clamp)}; total {dose_words(dose.total_relative, 'relative')}; {percent(dose.delivered)} delivered, "
+        f"{percent(dose.coordinates_lost)} of coordinates lost"
+    )
 
 
 def place(block: int, depth: float) -> str:

@@ -17,7 +17,7 @@ from steergauge.steering.intervention import Intervention
 
 logger = logging.getLogger(__name__)
 
-# Past this many rows the matrix products gain little (facts of this engine: benchmarks/).
+# Past this many rows matrix products gain little on a CPU.
 _MOST_ROWS = 128
 # Prompt tokens beside the new ones, for the estimate of memory; a longer prompt only makes it tighter.
 _PROMPT_TOKENS = 64
