@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from steergauge.directions.axes import require_readings
 from steergauge.directions.direction import Direction, direction_from_differences
 
 
@@ -14,7 +15,8 @@ def difference_in_means(positive: NDArray[np.float32], negative: NDArray[np.floa
         negative: the same for the negative prompts.
 
     Raises:
-        SteergaugeError: the means of the classes are equal at a block.
+        SteergaugeError: a class is empty, or the means of the classes are equal at a block.
     """
+    require_readings("dim", positive, negative)
     difference = positive.mean(axis=0, dtype=np.float64) - negative.mean(axis=0, dtype=np.float64)
     return direction_from_differences("dim", difference)

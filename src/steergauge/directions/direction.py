@@ -16,7 +16,8 @@ class Direction:
     Attributes:
         method: the extraction method's name.
         vectors: unit vectors, (blocks, width); `vectors[k]` belongs to r_k.
-        raw_norms: ‖Δ_k‖ before normalising, (blocks,), in units of the residual stream.
+        raw_norms: the distance of the class means along û_k, (blocks,), in units of the residual stream;
+            ‖Δ_k‖ where û_k is along Δ_k, as in DIM.
         site: which stream was read.
         position: the token read, counted from the prompt's end.
     """

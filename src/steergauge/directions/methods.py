@@ -5,8 +5,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from steergauge.directions.caa import mean_paired_difference
 from steergauge.directions.dim import difference_in_means
 from steergauge.directions.direction import Direction
+from steergauge.directions.logistic import logistic_probe
+from steergauge.directions.mass_mean import whitened_mass_mean
+from steergauge.directions.pca import pca_of_centred_pairs, pca_of_differences
+from steergauge.directions.rfm import recursive_feature_machine
+from steergauge.directions.svd import top_singular_vector
 from steergauge.errors import SteergaugeError, nearest
 
 
@@ -20,6 +26,13 @@ class Method(Protocol):
 
 METHODS: dict[str, Method] = {
     "dim": difference_in_means,
+    "caa": mean_paired_difference,
+    "pca_diff": pca_of_differences,
+    "pca_center": pca_of_centred_pairs,
+    "svd": top_singular_vector,
+    "logistic": logistic_probe,
+    "mass_mean_whitened": whitened_mass_mean,
+    "rfm": recursive_feature_machine,
 }
 
 
