@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from steergauge.errors import SteergaugeError
@@ -161,7 +161,6 @@ SCRAPS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(st.text() | SCRAPS.map(" ".join) | SCRAPS.map("".join))
 def test_every_text_has_one_label_whose_evidence_is_true_of_it(text: str) -> None:
     label, evidence = judge(text)
@@ -175,7 +174,6 @@ def test_every_text_has_one_label_whose_evidence_is_true_of_it(text: str) -> Non
         assert (label, evidence) == (NORMAL, "no keyword")
 
 
-@settings(deadline=None)
 @given(SCRAPS.map(" ".join), st.integers(min_value=6, max_value=30))
 def test_a_text_repeated_word_by_word_is_garbled(text: str, times: int) -> None:
     for word in text.split():

@@ -90,7 +90,6 @@ def test_mcnemars_p_value_is_the_binomial_computed_by_hand(gained: int, lost: in
         assert result.p_value == pytest.approx(p_value, rel=1e-12)
 
 
-@settings(deadline=None)
 @given(PAIRED_OUTCOMES)
 def test_the_p_value_is_the_two_sided_binomial_tail(outcomes: Outcomes) -> None:
     result = compare(outcomes)
@@ -108,7 +107,6 @@ def test_a_prompt_is_gained_when_it_succeeds_only_in_the_treated_condition() -> 
     assert result.difference == pytest.approx(0.2)
 
 
-@settings(deadline=None)
 @given(PAIRED_OUTCOMES)
 def test_swapping_the_conditions_mirrors_the_comparison(outcomes: Outcomes) -> None:
     result = compare(outcomes)
@@ -119,7 +117,6 @@ def test_swapping_the_conditions_mirrors_the_comparison(outcomes: Outcomes) -> N
     assert swapped.p_value == result.p_value
 
 
-@settings(deadline=None)
 @given(PAIRED_OUTCOMES)
 def test_swapping_success_and_failure_mirrors_the_comparison(outcomes: Outcomes) -> None:
     result = compare(outcomes)
@@ -127,7 +124,6 @@ def test_swapping_success_and_failure_mirrors_the_comparison(outcomes: Outcomes)
     assert (failures.low, failures.high) == pytest.approx((-result.high, -result.low), abs=1e-12)
 
 
-@settings(deadline=None)
 @given(PAIRED_OUTCOMES)
 def test_the_interval_holds_the_difference_has_a_width_and_stays_within_one(outcomes: Outcomes) -> None:
     result = compare(outcomes)
@@ -173,7 +169,7 @@ def test_holms_values_are_those_computed_by_hand_in_the_order_given() -> None:
     assert adjust_holm([]) == []
 
 
-@settings(deadline=None, max_examples=25)  # statsmodels collects garbage at each call
+@settings(max_examples=25)  # statsmodels collects garbage at each call
 @given(P_VALUES)
 def test_holms_values_keep_the_order_and_lie_between_the_raw_and_bonferronis(p_values: list[float]) -> None:
     adjusted = adjust_holm(p_values)

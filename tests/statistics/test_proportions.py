@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from steergauge.statistics.proportions import Interval, wilson_interval
@@ -51,7 +51,6 @@ def test_nothing_observed_leaves_everything_possible() -> None:
     assert wilson_interval(0, 0) == Interval(0.0, 1.0)
 
 
-@settings(deadline=None)
 @given(counts())
 def test_the_interval_holds_the_rate_and_stays_within_zero_and_one(observed: tuple[int, int]) -> None:
     count, n = observed
@@ -61,7 +60,6 @@ def test_the_interval_holds_the_rate_and_stays_within_zero_and_one(observed: tup
     assert (high == 1) == (count == n)
 
 
-@settings(deadline=None)
 @given(counts())
 def test_the_interval_of_the_failures_is_the_mirror_image(observed: tuple[int, int]) -> None:
     count, n = observed
@@ -70,7 +68,6 @@ def test_the_interval_of_the_failures_is_the_mirror_image(observed: tuple[int, i
     assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-12)
 
 
-@settings(deadline=None)
 @given(counts())
 def test_more_observations_narrow_it_and_more_confidence_widens_it(observed: tuple[int, int]) -> None:
     count, n = observed

@@ -1,7 +1,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from steergauge.statistics.splitting import split_prompts
@@ -10,7 +10,6 @@ PROMPTS = st.lists(st.text(max_size=8), unique=True, max_size=40)
 SEEDS = st.integers(min_value=0, max_value=2**32)
 
 
-@settings(deadline=None)
 @given(PROMPTS, SEEDS)
 def test_every_prompt_is_in_one_half_and_reporting_has_the_odd_one(prompts: list[str], seed: int) -> None:
     choosing, reporting = split_prompts(prompts, seed)
@@ -18,14 +17,12 @@ def test_every_prompt_is_in_one_half_and_reporting_has_the_odd_one(prompts: list
     assert len(reporting) - len(choosing) == len(prompts) % 2
 
 
-@settings(deadline=None)
 @given(PROMPTS, SEEDS)
 def test_each_half_keeps_the_order_given(prompts: list[str], seed: int) -> None:
     for half in split_prompts(prompts, seed):
         assert half == sorted(half, key=prompts.index)
 
 
-@settings(deadline=None)
 @given(PROMPTS, SEEDS, st.randoms(use_true_random=False))
 def test_the_split_does_not_depend_on_the_order_given(prompts: list[str], seed: int, random: object) -> None:
     choosing, reporting = split_prompts(prompts, seed)

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from steergauge.statistics.window import DoseWindow, dose_window
@@ -58,7 +58,6 @@ def test_a_dose_that_was_not_tried_is_refused_with_those_that_were() -> None:
 RATES = st.dictionaries(st.integers(-20, 20).map(float), st.sampled_from([0.2, 0.5, 0.6, 0.9]), min_size=1)
 
 
-@settings(deadline=None)
 @given(RATES, st.data())
 def test_a_window_is_the_longest_unbroken_run_around_its_dose(
     rates: dict[float, float], data: st.DataObject

@@ -4,9 +4,12 @@ import hashlib
 import inspect
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
@@ -83,13 +86,14 @@ def load_model(
         template: a Jinja chat template in place of the checkpoint's own.
 
     Raises:
-        SteergaugeError: no such model, no chat template, a device or precision that is not there, or a model
-            whose residual stream is not found.
+        SteergaugeError: no such model, no tokenizer or chat template, weights that are damaged or not all
+            there, a device or precision that is not there, or a model whose residual stream is not found.
     """
     device = resolve_device(device)
     resolved = resolve_precision(precision, device)
     checkpoint = resolve(name, progress=logger.info)
-    tokenizer = AutoTokenizer.from_pretrained(str(checkpoint.folder))
+    with _told(f"{name} has no tokenizer that transformers can load"):
+        tokenizer = AutoTokenizer.from_pretrained(str(checkpoint.folder))
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     source = template or tokenizer.chat_template
@@ -100,10 +104,14 @@ def load_model(
         )
     chat_template = ChatTemplate(tokenizer, source)
     logger.info("loading %s in %s on %s", name, resolved, device)
-    try:
-        module = AutoModelForCausalLM.from_pretrained(str(checkpoint.folder), dtype=resolved.dtype)
-    except ValueError as error:
-        raise SteergaugeError(f"{name} is not a decoder that transformers can load: {error}") from None
+    with _told(f"{name} is not a decoder that transformers can load"):
+        load: Any = AutoModelForCausalLM.from_pretrained
+        module, report = load(str(checkpoint.folder), dtype=resolved.dtype, output_loading_info=True)
+    if missing := sorted(report["missing_keys"]):
+        # Transformers fills them with random numbers and goes on.
+        raise SteergaugeError(
+            f"the checkpoint of {name} lacks {len(missing)} weights, the first {missing[0]}"
+        )
     module.requires_grad_(False).to(device)  # from_pretrained leaves it in evaluation mode
     _read_head_in_one_product(module)
     probe = chat_template.encode(["Hello"], device)
@@ -118,6 +126,16 @@ def load_model(
         fingerprint=_fingerprint(checkpoint, resolved, tokenizer, source),
         stop_tokens=_stop_tokens(module, tokenizer),
     )
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Turns what transformers says of a folder that it cannot load into one line."""
+    try:
+        yield
+    except (ValueError, RuntimeError, OSError, SafetensorError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise SteergaugeError(f"{what}: {lines[0] if lines else type(error).__name__}") from None
 
 
 def _read_head_in_one_product(module: PreTrainedModel) -> None:

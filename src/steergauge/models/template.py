@@ -10,6 +10,9 @@ from steergauge.errors import SteergaugeError
 
 # Some templates print today's date unless they are given one; a run must not depend on its day.
 _DATE = "26 Jul 2024"
+# Others ask for it through a function of transformers, which a macro of the same name hides. The empty text
+# after it keeps a line break with which the template may begin.
+_HIDE_TODAY = f"{{% macro strftime_now(format) %}}{_DATE}{{% endmacro %}}{{{{ '' }}}}"
 _PROBE = "What is the colour of the sky?"
 
 
@@ -36,7 +39,7 @@ class ChatTemplate:
         try:
             rendered = self.tokenizer.apply_chat_template(
                 [{"role": "user", "content": prompt}],
-                chat_template=self.source,
+                chat_template=_HIDE_TODAY + self.source if "strftime_now" in self.source else self.source,
                 tokenize=False,
                 add_generation_prompt=True,
                 date_string=_DATE,

@@ -46,7 +46,7 @@ def check_instrument(model: Model, engine: Engine, prompt: str, largest: Steerin
 def _dose_zero_changes_nothing(model: Model, engine: Engine, prompt: str) -> Outcome:
     """Compares the engine at dose 0 with `generate` of transformers, which knows nothing of steering."""
     request = Request(prompt, unsteered(len(model.blocks), model.blocks.width), Decoding(_TOKENS))
-    ours = next(iter(engine.generate([request])))[1].tokens
+    ours = dict(engine.generate([request]))[0].tokens
     encoding = model.template.encode([prompt], model.device)
     plain = GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=_TOKENS,

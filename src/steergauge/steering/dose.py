@@ -58,7 +58,8 @@ def coefficients(dose: Dose, first_block: int, yardsticks: Yardsticks) -> Coeffi
 
     `raw`: α at every block (the study). `relative`: β·R_l, then increments β·(R_k − R_{k−1}) clipped at 0, so
     that the direct path at k holds β·R_k. `separation`: increments of γ·⟨Δ_k, û_l⟩, so that it holds
-    γ·⟨Δ_k, û_l⟩. `clamp`: the target component.
+    γ·⟨Δ_k, û_l⟩; where a method's û_k is not along Δ_k, its part along û_k stands for it. `clamp`: the target
+    component.
 
     Raises:
         SteergaugeError: the block is out of range, or the dose is not finite.

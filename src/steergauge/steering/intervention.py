@@ -35,8 +35,8 @@ class Intervention:
         """Says which positions, (rows, all tokens so far), are real: the last ones are about to run."""
         self._real = attention_mask
 
-    def narrow(self, rows: Tensor) -> None:
-        """Keeps the given rows only."""
+    def select(self, rows: Tensor) -> None:
+        """Goes on with the given rows only, in their order; a row given twice becomes two."""
         self._vectors, self._offsets, self._slopes = (
             table[rows] for table in (self._vectors, self._offsets, self._slopes)
         )

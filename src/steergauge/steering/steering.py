@@ -60,10 +60,11 @@ def steer(dose: Dose, first_block: int, yardsticks: Yardsticks) -> Steering:
     Raises:
         SteergaugeError: the block is out of range, or the dose is not finite.
     """
+    values = coefficients(dose, first_block, yardsticks).values  # first: it refuses a block out of range
     operation = Operation.CLAMP if dose.unit is DoseUnit.CLAMP else Operation.ADD
     return Steering(
         vector=yardsticks.direction.vectors[first_block],
-        coefficients=coefficients(dose, first_block, yardsticks).values,
+        coefficients=values,
         first_block=first_block,
         operation=operation,
     )

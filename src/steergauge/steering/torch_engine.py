@@ -1,6 +1,7 @@
 """The reference engine: transformers, one batch of rows that each have their own condition."""
 
 import gc
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 
@@ -14,11 +15,12 @@ from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.steering.engine import Generation, Request
 from steergauge.steering.intervention import Intervention
+from steergauge.steering.steering import Steering
 
 logger = logging.getLogger(__name__)
 
 # Past this many rows matrix products gain little on a CPU.
-_MOST_ROWS = 128
+_MOST_ROWS = 256
 # Prompt tokens beside the new ones, for the estimate of memory; a longer prompt only makes it tighter.
 _PROMPT_TOKENS = 64
 
@@ -35,7 +37,7 @@ class TorchEngine:
         self._most_that_fit = 0
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
-        """Yields the generations of a batch when it is done; a batch that does not fit is halved.
+        """Yields each request's generation as soon as its row ends; a batch that does not fit is halved.
 
         Raises:
             SteergaugeError: not even one row fits in memory; the largest batch that did is named.
@@ -51,18 +53,19 @@ class TorchEngine:
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error):
                     raise
-                self._free()
-                if len(rows) == 1:
-                    raise SteergaugeError(
-                        f"out of memory with one row of {self.model.name}; the largest batch that fit had "
-                        f"{self._most_that_fit} rows: use a smaller model, a lower precision or fewer tokens"
-                    ) from None
-                half = len(rows) // 2
-                logger.warning("out of memory with %d rows; going on with %d", len(rows), half)
-                left = [row for row in rows if row not in ended]
-                waiting[:0] = [left[start : start + half] for start in range(0, len(left), half)]
             else:
                 self._most_that_fit = max(self._most_that_fit, len(rows))
+                continue
+            self._free()  # here, where the error no longer holds the batch's keys and values
+            if len(rows) == 1:
+                raise SteergaugeError(
+                    f"out of memory with one row of {self.model.name}; the largest batch that fit had "
+                    f"{self._most_that_fit} rows: use a smaller model, a lower precision or fewer tokens"
+                )
+            half = len(rows) // 2
+            logger.warning("out of memory with %d rows; going on with %d", len(rows), half)
+            left = [row for row in rows if row not in ended]
+            waiting[:0] = [left[start : start + half] for start in range(0, len(left), half)]
 
     def _free(self) -> None:
         gc.collect()
@@ -73,15 +76,30 @@ class TorchEngine:
     def _decode(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
         model = self.model
         encoding = model.template.encode([request.prompt for request in requests], model.device)
-        new, mask = encoding["input_ids"], encoding["attention_mask"]
+        new, mask = encoding["input_ids"], encoding["attention_mask"]  # (rows, tokens)
         prompt_tokens = mask.sum(dim=1)
         limits = torch.tensor([request.decoding.max_new_tokens for request in requests], device=model.device)
         stops = torch.tensor(model.stop_tokens, dtype=torch.long, device=model.device)
         rows = torch.arange(len(requests), device=model.device)
         written = torch.empty((len(requests), 0), dtype=torch.long, device=model.device)
         cache = DynamicCache(config=model.module.config)
-        intervention = Intervention([request.steering for request in requests], model.device)
+        steerings, steering_of = _distinct([request.steering for request in requests])
+        intervention = Intervention(steerings, model.device)
         with intervention.attached(model.blocks):
+            which = torch.tensor(steering_of, device=model.device)
+            window = getattr(model.module.config.get_text_config(), "sliding_window", None)
+            # Padding after the prefix would count in a sliding window, so none may be full.
+            sharing = window is None or window > new.shape[1] + int(limits.max())
+            shared = _shared_prefix(new, mask) if sharing and len(steerings) < len(requests) else 0
+            if shared:
+                # What all prompts begin with (the template's opening) runs once a steering, not once a row.
+                begun = mask.new_ones(len(steerings), shared)
+                intervention.expect(begun)
+                opening = new[:1, -int(prompt_tokens[0]) :][:, :shared]
+                model.forward(opening.expand(len(steerings), -1), begun, cache)
+                cache.batch_select_indices(which)
+                new, mask = _without_prefix(new, mask, shared)
+            intervention.select(which)
             while len(rows):
                 intervention.expect(mask)
                 best, chosen = model.forward(new, mask, cache).max(dim=-1)
@@ -102,7 +120,7 @@ class TorchEngine:
                     # Rows that have ended leave the batch, so short replies do not wait for long ones.
                     kept = torch.nonzero(~ended).flatten()
                     cache.batch_select_indices(kept)
-                    intervention.narrow(kept)
+                    intervention.select(kept)
                     rows, written, limits = rows[kept], written[kept], limits[kept]
                     mask, prompt_tokens, chosen = mask[kept], prompt_tokens[kept], chosen[kept]
                 new = chosen[:, None]
@@ -118,6 +136,31 @@ class TorchEngine:
                 f"{self.model.name}: {steered.tolist()} tokens went through the steered block where "
                 f"{expected.tolist()} should have; its blocks do not run once a step, so it can't be measured"
             )
+
+
+def _distinct(steerings: Sequence[Steering]) -> tuple[list[Steering], list[int]]:
+    """The steerings without repeats, and the place of each row's among them."""
+    first = {id(steering): steering for steering in steerings}
+    place = {key: index for index, key in enumerate(first)}
+    return list(first.values()), [place[id(steering)] for steering in steerings]
+
+
+def _shared_prefix(ids: Tensor, mask: Tensor) -> int:
+    """How many tokens all left-padded prompts begin with; at least one is left to each."""
+    prompts = [row[real.bool()].tolist() for row, real in zip(ids, mask, strict=True)]
+    shortest = min(map(len, prompts))
+    columns = zip(*(prompt[: shortest - 1] for prompt in prompts), strict=True)
+    return sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
+
+
+def _without_prefix(ids: Tensor, mask: Tensor, shared: int) -> tuple[Tensor, Tensor]:
+    """The rest of left-padded prompts, and the mask over the prefix and the rest."""
+    rest = mask.clone()
+    starts = ids.shape[1] - mask.sum(dim=1)
+    rest[torch.arange(ids.shape[1], device=ids.device) < (starts + shared)[:, None]] = 0
+    longest = int(rest.sum(dim=1).max())
+    prefix = mask.new_ones(len(ids), shared)
+    return ids[:, -longest:], torch.cat([prefix, rest[:, -longest:]], dim=1)
 
 
 def _rows_that_fit(model: Model, max_new_tokens: int) -> int:

@@ -1,0 +1,274 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from steered import steered_pass
+from steergauge.activations.hooks import measure_baseline
+from steergauge.directions.direction import Direction
+from steergauge.directions.random import random_unit_vector
+from steergauge.errors import SteergaugeError
+from steergauge.models.loading import load_model
+from steergauge.steering.dose import Dose, DoseUnit, Yardsticks, coefficients, equivalents
+from steergauge.steering.steering import Operation, steer, unsteered
+
+BLOCKS, WIDTH = 7, 16
+PROMPTS = ["Tell me a joke", "How do I bake a good chocolate cake at home for my friends?", "Hello"]
+
+seeds = st.integers(0, 2**32 - 1)
+blocks = st.integers(0, BLOCKS - 1)
+sizes = st.floats(0.01, 100) | st.floats(-100, -0.01)
+
+
+def yardsticks(seed: int, residual_norms: NDArray[np.float64] | None = None) -> Yardsticks:
+    """A random direction on a random stream, whose norms may fall from one block to the next."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.normal(size=(BLOCKS, WIDTH)) + rng.normal(size=WIDTH)  # related from block to block
+    vectors = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+    norms = rng.uniform(0.5, 50, BLOCKS) if residual_norms is None else residual_norms
+    streams = rng.normal(size=(5, BLOCKS, WIDTH)).astype(np.float32)
+    return Yardsticks(Direction("test", vectors, rng.uniform(0.5, 20, BLOCKS)), norms, streams)
+
+
+def values(dose: Dose, first_block: int, measured: Yardsticks) -> NDArray[np.float64]:
+    return coefficients(dose, first_block, measured).values
+
+
+@given(seeds, blocks, sizes, st.sampled_from(DoseUnit))
+def test_nothing_is_added_before_the_first_block(
+    seed: int, first_block: int, value: float, unit: DoseUnit
+) -> None:
+    added = values(Dose(value, unit), first_block, yardsticks(seed))
+    assert added.shape == (BLOCKS,)
+    assert not added[:first_block].any()
+    assert np.isfinite(added).all()
+
+
+@given(seeds, blocks, sizes, st.sampled_from([DoseUnit.RAW, DoseUnit.CLAMP]))
+def test_raw_and_clamp_are_the_number_itself_at_every_block(
+    seed: int, first_block: int, value: float, unit: DoseUnit
+) -> None:
+    assert (values(Dose(value, unit), first_block, yardsticks(seed))[first_block:] == value).all()
+
+
+@given(st.floats(0.1, 100), sizes, blocks)
+def test_relative_doses_on_a_stream_that_grows_by_c_a_block_add_c_times_the_dose(
+    growth: float, dose: float, first_block: int
+) -> None:
+    measured = yardsticks(0, growth * np.arange(BLOCKS, dtype=np.float64))
+    added = values(Dose(dose, DoseUnit.RELATIVE), first_block, measured)
+    assert added[first_block] == pytest.approx(dose * growth * first_block)
+    np.testing.assert_allclose(added[first_block + 1 :], dose * growth, rtol=1e-9)
+
+
+@given(seeds, blocks, sizes)
+def test_the_direct_path_holds_the_same_relative_dose_at_every_block(
+    seed: int, first_block: int, dose: float
+) -> None:
+    norms = np.sort(np.random.default_rng(seed).uniform(0.5, 50, BLOCKS)).astype(np.float64)
+    found = coefficients(Dose(dose, DoseUnit.RELATIVE), first_block, yardsticks(seed, norms))
+    np.testing.assert_allclose(np.cumsum(found.values)[first_block:], dose * norms[first_block:], rtol=1e-9)
+    assert found.clipped == ()
+
+
+@given(seeds, blocks, sizes)
+def test_where_the_stream_shrinks_the_relative_increment_is_clipped_and_said(
+    seed: int, first_block: int, dose: float
+) -> None:
+    measured = yardsticks(seed)
+    found = coefficients(Dose(dose, DoseUnit.RELATIVE), first_block, measured)
+    assert found.values[first_block] == pytest.approx(dose * measured.residual_norms[first_block])
+    shrinking = []
+    for block in range(first_block + 1, BLOCKS):
+        growth = measured.residual_norms[block] - measured.residual_norms[block - 1]
+        if growth < 0:
+            shrinking.append(block)
+        assert found.values[block] == pytest.approx(dose * max(growth, 0.0))
+    assert found.clipped == tuple(shrinking)
+
+
+@given(seeds, blocks, sizes)
+def test_under_separation_the_direct_path_holds_each_blocks_own_difference_along_the_vector(
+    seed: int, first_block: int, dose: float
+) -> None:
+    measured = yardsticks(seed)
+    vectors, norms = measured.direction.vectors.astype(np.float64), measured.direction.raw_norms
+    found = coefficients(Dose(dose, DoseUnit.SEPARATION), first_block, measured)
+    held = 0.0
+    for block in range(first_block, BLOCKS):
+        held += found.values[block]
+        difference = norms[block] * vectors[block]  # Δ_k
+        assert held == pytest.approx(dose * (difference @ vectors[first_block]), abs=1e-6 * abs(dose))
+    assert found.clipped == ()
+
+
+@given(seeds, blocks)
+def test_one_separation_first_adds_the_whole_difference_in_means(seed: int, first_block: int) -> None:
+    measured = yardsticks(seed)
+    added = values(Dose(1.0, DoseUnit.SEPARATION), first_block, measured)
+    assert added[first_block] == pytest.approx(measured.direction.raw_norms[first_block], rel=1e-6)
+
+
+@given(seeds, blocks, sizes, st.sampled_from(DoseUnit), st.sampled_from(DoseUnit))
+def test_a_dose_converted_to_another_unit_and_back_is_the_same_first_addition(
+    seed: int, first_block: int, value: float, unit: DoseUnit, other: DoseUnit
+) -> None:
+    measured = yardsticks(seed)
+    dose = Dose(value, unit)
+    there = Dose(getattr(equivalents(dose, first_block, measured), other), other)
+    if other is not DoseUnit.CLAMP and unit is not DoseUnit.CLAMP:
+        first = values(dose, first_block, measured)[first_block]
+        assert values(there, first_block, measured)[first_block] == pytest.approx(first, rel=1e-5)
+    back = getattr(equivalents(there, first_block, measured), unit)
+    assert back == pytest.approx(value, rel=1e-5, abs=1e-5)
+
+
+@given(seeds, blocks, sizes, st.sampled_from([unit for unit in DoseUnit if unit is not DoseUnit.CLAMP]))
+def test_equivalents_are_what_the_definitions_say(
+    seed: int, first_block: int, value: float, unit: DoseUnit
+) -> None:
+    measured = yardsticks(seed)
+    direction, norms = measured.direction, measured.residual_norms
+    added = values(Dose(value, unit), first_block, measured)
+    said = equivalents(Dose(value, unit), first_block, measured)
+    usual = np.mean([stream[first_block] @ direction.vectors[first_block] for stream in measured.streams])
+    assert said.raw == added[first_block]
+    assert said.relative == pytest.approx(said.raw / norms[first_block])
+    assert said.separation == pytest.approx(said.raw / direction.raw_norms[first_block])
+    assert said.clamp == pytest.approx(usual + said.raw, rel=1e-5, abs=1e-5)
+    assert said.total_relative == pytest.approx(sum(added) / norms[-1])
+
+
+@given(seeds, blocks, st.floats(-20, 20))
+def test_a_clamp_comes_to_the_way_from_the_usual_component_and_does_not_accumulate(
+    seed: int, first_block: int, target: float
+) -> None:
+    measured = yardsticks(seed)
+    said = equivalents(Dose(target, DoseUnit.CLAMP), first_block, measured)
+    assert said.clamp == pytest.approx(target)
+    assert said.raw == pytest.approx(target - measured.component(first_block))
+    assert said.total_relative == pytest.approx(said.raw / measured.residual_norms[-1])
+
+
+def test_a_raw_dose_of_the_study_comes_to_its_published_total() -> None:
+    # 15 at L21 of Qwen 3B's 36 blocks: 225 in all (methods.md §4).
+    direction = Direction("dim", np.tile(random_unit_vector(8, 0), (36, 1)), np.full(36, 21.14))
+    measured = Yardsticks(direction, np.full(36, 100.0), np.zeros((1, 36, 8), dtype=np.float32))
+    dose = Dose(15.0, DoseUnit.RAW)
+    assert values(dose, 21, measured).sum() == 225
+    assert equivalents(dose, 21, measured).total_relative == pytest.approx(2.25)
+
+
+@given(seeds, blocks, sizes, st.sampled_from(DoseUnit))
+def test_a_steering_has_the_doses_coefficients_along_its_own_blocks_vector(
+    seed: int, first_block: int, value: float, unit: DoseUnit
+) -> None:
+    measured = yardsticks(seed)
+    steering = steer(Dose(value, unit), first_block, measured)
+    assert np.array_equal(steering.vector, measured.direction.vectors[first_block])
+    assert np.array_equal(steering.coefficients, values(Dose(value, unit), first_block, measured))
+    assert steering.first_block == first_block
+    assert steering.operation is (Operation.CLAMP if unit is DoseUnit.CLAMP else Operation.ADD)
+
+
+@pytest.mark.parametrize("make", [coefficients, equivalents, steer])
+@pytest.mark.parametrize("block", [-1, BLOCKS, 99])
+def test_a_block_out_of_range_is_refused_with_the_range(make: Callable[..., object], block: int) -> None:
+    with pytest.raises(SteergaugeError, match=rf"block {block} is out of range; the model has blocks 0 to 6"):
+        make(Dose(1.0, DoseUnit.RAW), block, yardsticks(0))
+
+
+@pytest.mark.parametrize("make", [coefficients, equivalents, steer])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("unit", DoseUnit)
+def test_a_dose_that_is_not_finite_is_refused(
+    make: Callable[..., object], value: float, unit: DoseUnit
+) -> None:
+    with pytest.raises(SteergaugeError, match="finite number"):
+        make(Dose(value, unit), 2, yardsticks(0))
+
+
+def test_steerings_are_the_same_exactly_when_they_do_the_same() -> None:
+    measured = yardsticks(0)
+    one = steer(Dose(2.0, DoseUnit.RAW), 3, measured)
+    others = [
+        steer(Dose(2.5, DoseUnit.RAW), 3, measured),
+        steer(Dose(2.0, DoseUnit.RAW), 4, measured),
+        steer(Dose(2.0, DoseUnit.CLAMP), 3, measured),
+        steer(Dose(0.0, DoseUnit.CLAMP), 3, measured),  # pulls the component to 0
+        one.with_vector(random_unit_vector(WIDTH, 1)),
+        unsteered(BLOCKS, WIDTH),
+    ]
+    assert one.identity() == steer(Dose(2.0, DoseUnit.RAW), 3, measured).identity()
+    assert all(one.identity() != other.identity() for other in others)
+    assert [other.changes_nothing for other in others] == [False] * 5 + [True]
+    zeros = [steer(Dose(0.0, unit), 2, measured) for unit in DoseUnit if unit is not DoseUnit.CLAMP]
+    assert all(zero.changes_nothing and zero.identity() == others[-1].identity() for zero in zeros)
+
+
+@pytest.fixture
+def scaled_pair(tiny_folder: Callable[[str], Path], tmp_path: Path) -> tuple[Path, Path]:
+    """A Llama whose RMSNorm has no ε, and the same with all that writes to the stream eight times as large."""
+    folders = tmp_path / "one", tmp_path / "eight"
+    for folder, scale in zip(folders, (1.0, 8.0), strict=True):
+        shutil.copytree(tiny_folder("llama"), folder)
+        config = (folder / "config.json").read_text()
+        assert '"rms_norm_eps": 1e-06' in config
+        (folder / "config.json").write_text(config.replace('"rms_norm_eps": 1e-06', '"rms_norm_eps": 0.0'))
+        tensors = load_file(folder / "model.safetensors")
+        for name in tensors:
+            if name.endswith(("embed_tokens.weight", "o_proj.weight", "down_proj.weight")):
+                tensors[name] *= scale
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folders
+
+
+@pytest.mark.parametrize(
+    ("dose", "invariant"),
+    [(Dose(0.4, DoseUnit.RELATIVE), True), (Dose(3.0, DoseUnit.RAW), False)],
+    ids=["relative", "raw"],
+)
+def test_a_stream_in_other_units_changes_what_a_raw_dose_does_but_not_a_relative_one(
+    dose: Dose, invariant: bool, scaled_pair: tuple[Path, Path]
+) -> None:
+    logits: list[Tensor] = []
+    plain: list[Tensor] = []
+    norms = []
+    for folder in scaled_pair:
+        model = load_model(str(folder), precision="float32", device="cpu")
+        count, width = len(model.blocks), model.blocks.width
+        baseline = measure_baseline(model, PROMPTS)
+        direction = Direction("test", np.tile(random_unit_vector(width, 5), (count, 1)), np.ones(count))
+        measured = Yardsticks(direction, baseline.residual_norms, baseline.streams)
+        norms.append(baseline.residual_norms)
+        logits.append(steered_pass(model, PROMPTS, [steer(dose, 1, measured)] * len(PROMPTS)).logits)
+        plain.append(steered_pass(model, PROMPTS, [unsteered(count, width)] * len(PROMPTS)).logits)
+    np.testing.assert_allclose(norms[1], 8 * norms[0], rtol=1e-5)
+    torch.testing.assert_close(plain[0], plain[1], atol=1e-4, rtol=1e-4)
+    moved = (logits[0] - plain[0]).abs().max()
+    apart = (logits[0] - logits[1]).abs().max()
+    assert moved > 0.1
+    assert apart < 1e-4 if invariant else apart > 0.3 * moved
+
+
+def test_a_zero_residual_norm_at_the_first_block_is_no_reason_to_fail() -> None:
+    measured = yardsticks(0, np.arange(BLOCKS, dtype=np.float64))
+    assert values(Dose(0.0, DoseUnit.RELATIVE), 0, measured).tolist() == [0.0] * BLOCKS
+
+
+@given(seeds, blocks, sizes)
+def test_opposite_doses_add_the_opposite(seed: int, first_block: int, value: float) -> None:
+    measured = yardsticks(seed)
+    assume(abs(value) > 0)
+    for unit in DoseUnit:
+        one, other = (coefficients(Dose(sign * value, unit), first_block, measured) for sign in (1, -1))
+        np.testing.assert_array_equal(one.values, -other.values)
+        assert one.clipped == other.clipped
