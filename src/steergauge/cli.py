@@ -4,7 +4,7 @@ import logging
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
@@ -37,16 +37,34 @@ class Unit(StrEnum):
     CLAMP = "clamp"
 
 
+# What typer raises at a wrong option or argument, which has no public name.
+_UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
+_INTERRUPTED = 130  # and what typer returns after Ctrl-C
+
+
 def main() -> None:
     """Runs the command line; a user's mistake is one line and exit code 2."""
     try:
-        app()
+        code = app(standalone_mode=False)
     except SteergaugeError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False)
-        raise SystemExit(2) from None
+        raise _failure(str(error)) from None
+    except _UsageError as error:
+        message = error.format_message()
+        if "\n" in message:  # no command was given: it is the help
+            error.show()
+            raise SystemExit(2) from None
+        raise _failure(f"{message} (steergauge --help tells more)") from None
     except KeyboardInterrupt:
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
         Console(stderr=True).print("stopped; what was made is kept, run again to go on")
-        raise SystemExit(130) from None
+    raise SystemExit(code)
+
+
+def _failure(message: str) -> SystemExit:
+    line = " ".join(message.splitlines())
+    Console(stderr=True, soft_wrap=True).print(f"[red]error:[/red] {escape(line)}", highlight=False)
+    return SystemExit(2)
 
 
 @app.callback()

@@ -1,11 +1,13 @@
 """Prompt sets: what a direction is extracted from and what it is measured on."""
 
 import tomllib
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -110,8 +112,10 @@ def _built_in(name: str) -> Path:
 
 
 def _load(path: Path, kind: type[SetKind]) -> SetKind:
+    text = ""
     try:
-        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        return kind.model_validate(tomllib.loads(text))
     except OSError as error:
         raise SteergaugeError(f"cannot read the prompt file {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -122,4 +126,42 @@ def _load(path: Path, kind: type[SetKind]) -> SetKind:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "file"
-        raise SteergaugeError(f"{path}, {where}: {first['msg'].removeprefix('Value error, ')}") from None
+        stands = _line_of(first["loc"], text)
+        message = first["msg"].removeprefix("Value error, ")
+        raise SteergaugeError(f"{path}, {where}: {message}{f' (line {stands})' if stands else ''}") from None
+
+
+def _line_of(place: Sequence[str | int], text: str) -> int | None:
+    """The line of a TOML text on which a key or an element stands; if it is missing, what should hold it.
+
+    TOML readers tell no lines, so it is the first line up to which the text, read alone, holds it.
+    """
+    lines = text.splitlines()
+
+    def read(end: int) -> object:
+        for closing in ("", "]"):  # a list may go on
+            try:
+                return tomllib.loads("\n".join(lines[:end]) + closing)
+            except tomllib.TOMLDecodeError:
+                pass
+        return None
+
+    def readable(end: int) -> int:
+        return next(shorter for shorter in range(end, -1, -1) if read(shorter) is not None)
+
+    depth = _depth_held(place, read(len(lines)))
+    if depth == 0:
+        return None
+    ends = range(1, len(lines) + 1)
+    last = ends[bisect_left(ends, depth, key=lambda end: _depth_held(place[:depth], read(readable(end))))]
+    return readable(last - 1) + 1  # where it begins, if it is a text of several lines
+
+
+def _depth_held(place: Sequence[str | int], value: Any) -> int:
+    """How many steps of a path of keys and indices can be gone from a value."""
+    for depth, step in enumerate(place):
+        try:
+            value = value[step]
+        except (LookupError, TypeError):
+            return depth
+    return len(place)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -46,6 +47,7 @@ CREATE TABLE labels (
 
 # SQLite takes at most 32,766 values in a statement; a thousand keeps it quick and far from that.
 _AT_ONCE = 1000
+_PATIENCE = 60.0  # seconds to wait for another process
 
 
 class Setting(NamedTuple):
@@ -89,9 +91,12 @@ class Store:
         self.path = path
         with self._told():
             # Two processes may write; each waits for the other's transaction.
-            self._database = sqlite3.connect(path, timeout=60, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._prepare()
+            self._database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+            try:
+                self._prepare()
+            except BaseException:
+                self._database.close()
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -100,21 +105,43 @@ class Store:
         self._database.close()
 
     def _prepare(self) -> None:
+        self._refuse_other_databases()  # first: nothing is written into what is not ours
+        self._use_write_ahead_log()
         with self._transaction():
-            version = self._database.execute("PRAGMA user_version").fetchone()[0]
-            if version > VERSION:
-                raise SteergaugeError(
-                    f"{self.path} is a store of version {version} and this steergauge reads up to {VERSION}: "
-                    "upgrade steergauge, or give another file with --store"
-                )
-            if version == 0:
-                if self._database.execute("SELECT 1 FROM sqlite_master").fetchone():
-                    raise SteergaugeError(
-                        f"{self.path} is a database of something else; give another file with --store"
-                    )
+            if self._version() == 0:  # another process may have made it by now
                 for statement in filter(str.strip, _TABLES.split(";")):
                     self._database.execute(statement)
                 self._database.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _use_write_ahead_log(self) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._database.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                # Here alone SQLite does not wait for another process, which is making the same store.
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    def _refuse_other_databases(self) -> None:
+        self._database.execute("BEGIN")  # one moment of a database that another process may be making
+        version = self._version()
+        tables = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master")}
+        self._database.execute("COMMIT")
+        if tables and (version == 0 or "generations" not in tables):
+            raise SteergaugeError(
+                f"{self.path} is a database of something else; give another file with --store"
+            )
+        if version > VERSION:
+            raise SteergaugeError(
+                f"{self.path} is a store of version {version} and this steergauge reads up to {VERSION}: "
+                "upgrade steergauge, or give another file with --store"
+            )
+
+    def _version(self) -> int:
+        return int(self._database.execute("PRAGMA user_version").fetchone()[0])
 
     def get(self, keys: Sequence[str]) -> dict[str, Generation]:
         """The generations that are here, by address."""
@@ -197,7 +224,8 @@ class Store:
             "FROM generations LEFT JOIN labels USING (key) ORDER BY key, judge"
         )
         with self._told():
-            return pd.read_sql_query(query, self._database)
+            rows = self._database.execute(query)
+            return pd.DataFrame(rows.fetchall(), columns=[column[0] for column in rows.description])
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -205,11 +233,11 @@ class Store:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._database.execute("COMMIT")  # inside: one that fails may leave it open
             except BaseException:
                 if self._database.in_transaction:  # a full disk has ended it already
                     self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -46,9 +46,15 @@ def test_the_conditions_table_has_every_unit_of_the_dose() -> None:
     assert table["coordinates_lost"].tolist() == [c.dose.coordinates_lost for c in result.conditions]
 
 
-def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SteergaugeError, match=r"cannot write .*nowhere"):
-        write_csv(example(), tmp_path / "nowhere" / "outputs.csv")
+def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
+    write_csv(example(), tmp_path / "new" / "outputs.csv")
+    assert (tmp_path / "new" / "outputs.csv").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SteergaugeError, match=r"cannot write .*outputs.csv: "):
+        write_csv(example(), tmp_path / "file" / "outputs.csv")
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(

@@ -177,7 +177,7 @@ def _band(
 def norms_by_depth(result: GaugeResult, direction: DirectionRecord) -> Chart:
     """The difference's length and the residual norm at each block, on a logarithmic scale."""
     series = (
-        ("‖Δ‖, length of the difference", "difference", direction.raw_norms),
+        ("‖Δ‖, distance of the class means along it", "difference", direction.raw_norms),
         ("R, median residual norm", "residual", direction.residual_norms),
     )
     logs = [math.log10(norm) for _, _, norms in series for norm in norms if norm > 0] or [0.0]

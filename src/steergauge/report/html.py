@@ -18,9 +18,9 @@ from steergauge.studies.result import GaugeResult
 _UNSAFE = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 
 
-def write_html(result: GaugeResult, path: Path) -> None:
+def write_html(result: GaugeResult, path: Path | str) -> None:
     """Writes the page. Equal results give equal bytes."""
-    with replacing(path) as partial:
+    with replacing(Path(path)) as partial:
         partial.write_text(page(result), encoding="utf-8", newline="\n")
 
 

@@ -1,14 +1,13 @@
 """Checks of the instrument on the model itself, before a sweep (design.md, trustworthy verdicts, 6)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache, GenerationConfig
 
 from steergauge.errors import InstrumentError
-from steergauge.models.blocks import reading
 from steergauge.models.loading import Model
 from steergauge.steering.engine import Decoding, Engine, Request
 from steergauge.steering.intervention import Intervention
@@ -67,7 +66,7 @@ def _dose_zero_changes_nothing(model: Model, engine: Engine, prompt: str) -> Out
 
 
 def _dose_arrives(model: Model, prompt: str, steering: Steering) -> Outcome:
-    """Reads the stream after the first steered block with and without the dose."""
+    """Reads what the first steered block passes on, with and without the dose."""
     block = steering.first_block
     amount = steering.coefficients[block]
     before, _, _ = _run(model, prompt, unsteered(len(model.blocks), model.blocks.width), block)
@@ -112,23 +111,29 @@ def _every_token_is_steered(model: Model, prompt: str, steering: Steering) -> Ou
 
 
 def _run(model: Model, prompt: str, steering: Steering, block: int) -> tuple[Tensor, Tensor, tuple[int, int]]:
-    """One prefill and one step; the prefill's stream (tokens, width), its logits, and tokens steered."""
-    streams: list[Tensor] = []
+    """One prefill and one step; the prefill's stream (tokens, width), its logits, and tokens steered.
+
+    The stream is read where it is used: as it enters what comes after the block.
+    """
+    entered: list[Tensor] = []
     encoding = model.template.encode([prompt], model.device)
     mask = encoding["attention_mask"]
     cache = DynamicCache(config=model.module.config)
     intervention = Intervention([steering], model.device)
 
-    def read(index: int, stream: Tensor) -> None:
-        if index == block:
-            streams.append(stream[0].float())
+    def read(_module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        entered.append((inputs[0] if inputs else keywords["hidden_states"])[0].float())
 
-    # Read by hooks of our own, after the intervention's: what the next block is given.
-    with torch.inference_mode(), intervention.attached(model.blocks), reading(model.blocks.modules, read):
-        intervention.expect(mask)
-        logits = model.forward(encoding["input_ids"], mask, cache)
-        prefill = int(intervention.steered_tokens[0])
-        mask = torch.cat([mask, mask.new_ones(1, 1)], dim=1)
-        intervention.expect(mask)
-        model.forward(logits.argmax(dim=-1, keepdim=True), mask, cache)
-    return streams[0], logits, (prefill, int(intervention.steered_tokens[0]) - prefill)
+    after = [*model.blocks.modules, model.blocks.final_norm][block + 1]
+    handle = after.register_forward_pre_hook(read, with_kwargs=True)
+    try:
+        with torch.inference_mode(), intervention.attached(model.blocks):
+            intervention.expect(mask)
+            logits = model.forward(encoding["input_ids"], mask, cache)
+            prefill = int(intervention.steered_tokens[0])
+            mask = torch.cat([mask, mask.new_ones(1, 1)], dim=1)
+            intervention.expect(mask)
+            model.forward(logits.argmax(dim=-1, keepdim=True), mask, cache)
+    finally:
+        handle.remove()
+    return entered[0], logits, (prefill, int(intervention.steered_tokens[0]) - prefill)

@@ -89,6 +89,13 @@ class _Outputs:
     judged: Mapping[str, Judgement]
 
     @property
+    def method(self) -> str:
+        """How its direction was extracted; empty where nothing was steered."""
+        if self.planned is None:
+            return ""
+        return self.planned.method if self.id == self.planned.id else "random"
+
+    @property
     def labels(self) -> Labels:
         return {prompt: judgement.label for prompt, judgement in self.judged.items()}
 
@@ -113,9 +120,12 @@ class _Gauge:
         baseline = measure_baseline(self.model, self.prompts)
         positive = capture(self.model, contrast.positive).at(-1)
         negative = capture(self.model, contrast.negative).at(-1)
+        directions = {name: extract(positive, negative) for name, extract in methods.items()}
+        for direction in directions.values():
+            direction.require_fit(len(self.model.blocks), self.model.blocks.width, self.model.name)
         yardsticks = {
-            name: Yardsticks(extract(positive, negative), baseline.residual_norms, baseline.streams)
-            for name, extract in methods.items()
+            name: Yardsticks(direction, baseline.residual_norms, baseline.streams)
+            for name, direction in directions.items()
         }
         self.progress.advance(len(self.prompts), 0)
         doses = choose_doses(self.settings, self.model.checkpoint.entry, baseline.residual_norms)
@@ -289,7 +299,7 @@ class _Gauge:
             GenerationRecord(
                 key=one.made[prompt.text].key,
                 condition=one.id,
-                method=one.id.partition("-")[0],
+                method=one.method,
                 block=one.planned.block if one.planned else None,
                 depth=one.planned.block / len(self.model.blocks) if one.planned else None,
                 dose=one.planned.dose.value if one.planned else None,

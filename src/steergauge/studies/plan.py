@@ -35,7 +35,10 @@ class PlannedCondition:
     @property
     def id(self) -> str:
         """Names it in results: method, block, unit and dose."""
-        return f"{self.method}-block{self.block}-{self.dose.unit}{self.dose.value:g}"
+        value = f"{self.dose.value:g}"
+        if float(value) != self.dose.value:  # six digits may not tell two doses apart
+            value = repr(self.dose.value)
+        return f"{self.method}-block{self.block}-{self.dose.unit}{value}"
 
 
 class ChosenDoses(NamedTuple):

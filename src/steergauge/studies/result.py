@@ -91,7 +91,9 @@ class DirectionRecord(Record):
     """A direction's diagnostics, one value a block."""
 
     method: str = Field(description="How it was extracted.")
-    raw_norms: list[float] = Field(description="Length of the difference before normalising.")
+    raw_norms: list[float] = Field(
+        description="Distance of the class means along the direction; ‖Δ_k‖ for DIM."
+    )
     residual_norms: list[float] = Field(description="Median residual norm on benign prompts, R_k.")
     digest: str = Field(description="SHA-256 over the direction's bytes.")
 

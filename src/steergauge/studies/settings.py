@@ -5,7 +5,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from steergauge.directions.methods import find_method
 from steergauge.errors import SteergaugeError
+from steergauge.judging.judges import find_judge
 from steergauge.prompts import ContrastSet, EvaluationSet, study_contrast_set, study_evaluation_set
 from steergauge.steering.dose import DoseUnit
 
@@ -38,6 +40,9 @@ class GaugeSettings(BaseModel):
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
+        find_judge(self.judge)
+        for method in self.methods:
+            find_method(method)
         for depth in self.depths:
             if not 0 <= depth < 1:
                 raise ValueError(f"a depth is a fraction from 0 to below 1, not {depth}")

@@ -1,0 +1,64 @@
+"""Settings: the study's protocol unless said otherwise, and each mistake in one line."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from steergauge.errors import SteergaugeError
+from steergauge.prompts import study_contrast_set, study_evaluation_set
+from steergauge.steering.dose import DoseUnit
+from steergauge.studies.settings import GaugeSettings, gauge_settings
+
+
+def test_nothing_said_is_the_studys_protocol() -> None:
+    settings = gauge_settings()
+    assert settings == GaugeSettings()
+    assert settings.contrast_set == study_contrast_set()
+    assert settings.evaluation_set == study_evaluation_set()
+    assert (settings.methods, settings.judge, settings.max_new_tokens) == (("dim",), "study", 100)
+    assert settings.threshold == 0.6
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"depths": (0.5, 1.0)}, "a depth is a fraction from 0 to below 1, not 1.0"),
+        ({"depths": (-0.1,)}, "not -0.1"),
+        ({"depths": (float("nan"),)}, "not nan"),
+        ({"depths": ()}, "depths: "),
+        ({"depths": (0.5, 0.6, 0.5)}, "depths has a repeat: 0.5, 0.6, 0.5"),
+        ({"doses": (1, 2, 1.0)}, "doses has a repeat: 1.0, 2.0, 1.0"),
+        ({"methods": ("dim", "dim")}, "methods has a repeat: dim, dim"),
+        ({"doses": (0, 1)}, r"a finite number other than 0 \(the control is 0\), not 0.0"),
+        ({"doses": (float("inf"),)}, "not inf"),
+        ({"doses": (0, float("nan")), "unit": "clamp"}, "not nan"),
+        ({"doses": ()}, "doses: "),
+        ({"unit": "clamp"}, "the unit clamp needs doses"),
+        ({"unit": "furlongs"}, "unit: .*'raw', 'relative', 'separation' or 'clamp'"),
+        ({"dose": (1,)}, "dose: "),
+        ({"max_new_tokens": 0}, "max_new_tokens: "),
+        ({"threshold": 0}, "threshold: "),
+        ({"threshold": 1.01}, "threshold: "),
+        ({"random_directions": 0}, "random_directions: "),
+        ({"seed": -1}, "seed: "),
+        ({"wave_rows": 0}, "wave_rows: "),
+        ({"judge": "stdy"}, "no judge 'stdy': did you mean study"),
+        ({"methods": ("dim", "dimm")}, "no extraction method 'dimm'; did you mean dim"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_a_mistake_is_one_line_that_names_it(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SteergaugeError, match=message) as refusal:
+        gauge_settings(**options)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_component_can_be_clamped_to_0() -> None:
+    settings = gauge_settings(unit="clamp", doses=(0, 5))
+    assert (settings.unit, settings.doses) == (DoseUnit.CLAMP, (0.0, 5.0))
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        GaugeSettings().seed = 1  # type: ignore[misc]
