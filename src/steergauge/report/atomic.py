@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from steergauge.errors import SteergaugeError
@@ -19,4 +19,5 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise SteergaugeError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that could not be made holds nothing to remove
+            partial.unlink(missing_ok=True)
