@@ -9,11 +9,11 @@ import psutil
 import torch
 import transformers
 from torch import Tensor
-from transformers import DynamicCache
 
 from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.steering.engine import Generation, Request
+from steergauge.steering.growing_cache import growing_cache
 from steergauge.steering.intervention import Intervention
 from steergauge.steering.steering import Steering
 
@@ -82,7 +82,7 @@ class TorchEngine:
         stops = torch.tensor(model.stop_tokens, dtype=torch.long, device=model.device)
         rows = torch.arange(len(requests), device=model.device)
         written = torch.empty((len(requests), 0), dtype=torch.long, device=model.device)
-        cache = DynamicCache(config=model.module.config)
+        cache = growing_cache(model.module.config)
         steerings, steering_of = _distinct([request.steering for request in requests])
         intervention = Intervention(steerings, model.device)
         with intervention.attached(model.blocks):
