@@ -11,7 +11,10 @@ _ROOM = 64
 def growing_cache(config: PreTrainedConfig) -> DynamicCache:
     """The model's cache, its full-attention layers written in place. Sliding and other layers stay as they are."""
     cache = DynamicCache(config=config)
-    cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    cache.layers = [
+        GrowingLayer() if type(layer) is DynamicLayer else layer  # type: ignore[no-untyped-call]
+        for layer in cache.layers
+    ]
     return cache
 
 
@@ -38,7 +41,7 @@ class GrowingLayer(DynamicLayer):
             self.keys, self.values = self._key_room[..., :length, :], self._value_room[..., :length, :]
 
     def _length(self) -> int:
-        return int(self.get_seq_length())  # type: ignore[no-untyped-call]
+        return int(self.get_seq_length())
 
 
 def _written(room: Tensor, length: int, new: Tensor) -> tuple[Tensor, Tensor]:
