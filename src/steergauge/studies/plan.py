@@ -16,9 +16,9 @@ from steergauge.studies.settings import GaugeSettings
 _STUDY_FRACTIONS = (1 / 3, 2 / 3, 1.0, 4 / 3, 5 / 3)
 _GRIDS = {
     # Of R at the middle block: from doing nothing to garbling on all the small models (docs/doses.md).
-    DoseUnit.RAW: (0.025, 0.05, 0.1, 0.15, 0.2, 0.3),
-    DoseUnit.RELATIVE: (0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
-    DoseUnit.SEPARATION: (0.25, 0.5, 1.0, 1.5, 2.0, 4.0),
+    DoseUnit.RAW: (0.025, 0.05, 0.1, 0.2, 0.3),
+    DoseUnit.RELATIVE: (0.05, 0.1, 0.2, 0.3, 0.4),
+    DoseUnit.SEPARATION: (0.25, 0.5, 1.0, 2.0, 4.0),
 }
 
 
