@@ -84,9 +84,9 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     unit: Annotated[Unit, typer.Option(help="What doses multiply.")] = Unit.RAW,
     method: Annotated[str, typer.Option(help="How directions are extracted; several with commas.")] = "dim",
     contrast: Annotated[
-        Path | None, typer.Option(help="TOML file with positive and negative prompts.")
+        Path | None, typer.Option(help="TOML, CSV or JSONL file of positive and negative prompts.")
     ] = None,
-    prompts: Annotated[Path | None, typer.Option(help="TOML file with benign prompts to measure on.")] = None,
+    prompts: Annotated[Path | None, typer.Option(help="TOML, CSV or JSONL file of benign prompts to measure on.")] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Length of an output.")] = 100,
     judge: Annotated[str, typer.Option(help="Who reads the outputs.")] = "study",
     threshold: Annotated[float, typer.Option(help="Coherent refusal rate that counts as steerable.")] = 0.6,

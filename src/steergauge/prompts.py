@@ -3,7 +3,7 @@
 import tomllib
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from steergauge.errors import SteergaugeError
+from steergauge.prompt_files import FORMATS, RowError, contrast_fields, evaluation_fields
 
 
 def _refuse_blank(text: str) -> str:
@@ -76,23 +77,29 @@ def _refuse_repeats(texts: tuple[str, ...]) -> None:
 
 
 def load_contrast_set(path: Path) -> ContrastSet:
-    """Reads a contrast set from a TOML file with `name`, `positive` and `negative`.
+    """Reads a contrast set: TOML with `name`, `positive` and `negative`, or rows of a pair each.
+
+    A name that ends with .csv or .jsonl is a file of rows, with the columns or keys `positive` and `negative`; the set
+    then has the name of the file.
 
     Raises:
-        SteergaugeError: no such file, not TOML in UTF-8, a key that is unknown or missing, or a prompt
-            that is blank or repeated.
+        SteergaugeError: no such file, not its format in UTF-8, a key or column that is unknown or missing, or a
+            prompt that is blank or repeated.
     """
-    return _load(path, ContrastSet)
+    return _load(path, ContrastSet, contrast_fields)
 
 
 def load_evaluation_set(path: Path) -> EvaluationSet:
-    """Reads an evaluation set from a TOML file with `name` and `[[prompts]]` of `text` and `category`.
+    """Reads an evaluation set: TOML with `name` and `[[prompts]]` of `text` and `category`, or rows of a prompt each.
+
+    A name that ends with .csv or .jsonl is a file of rows, with the column or key `prompt` and, if wanted, `category`;
+    the set then has the name of the file.
 
     Raises:
-        SteergaugeError: no such file, not TOML in UTF-8, a key that is unknown or missing, or a prompt
-            that is blank or repeated.
+        SteergaugeError: no such file, not its format in UTF-8, a key or column that is unknown or missing, or a
+            prompt that is blank or repeated.
     """
-    return _load(path, EvaluationSet)
+    return _load(path, EvaluationSet, evaluation_fields)
 
 
 @cache
@@ -111,16 +118,22 @@ def _built_in(name: str) -> Path:
     return Path(str(files("steergauge") / "data" / "prompts" / name))
 
 
-def _load(path: Path, kind: type[SetKind]) -> SetKind:
-    text = ""
+def _load(path: Path, kind: type[SetKind], fields_of_rows: Callable[[str, str], dict[str, Any]]) -> SetKind:
+    text, suffix = "", path.suffix.lower()
     try:
         text = path.read_text(encoding="utf-8")
+        if suffix in FORMATS:
+            return kind.model_validate(
+                {"name": path.stem, "source": path.name, **fields_of_rows(text, suffix)}
+            )
         return kind.model_validate(tomllib.loads(text))
     except OSError as error:
         raise SteergaugeError(f"cannot read the prompt file {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         line = 1 + error.object.count(b"\n", 0, error.start)
         raise SteergaugeError(f"{path} is not UTF-8 text, first at line {line}: save it as UTF-8") from None
+    except RowError as error:
+        raise SteergaugeError(f"{path}, {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise SteergaugeError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:

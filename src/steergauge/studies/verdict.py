@@ -110,7 +110,7 @@ def _cautions(
             f"The unsteered model already refuses {refused.count} of {refused.n} evaluation prompts; they are "
             "left out of the effect."
         )
-    if harmful.count < harmful.n:
+    if 0 < harmful.count < harmful.n:
         cautions.append(
             f"It refuses {harmful.count} of {harmful.n} harmful prompts, so the direction is not purely one of "
             "refusal."
