@@ -167,6 +167,7 @@ def test_zero_and_equal_norms_draw() -> None:
     assert "<svg" in page(result.model_copy(update={"directions": [flat]}))
 
 
-def test_writing_where_there_is_no_folder_is_one_line(tmp_path: Path) -> None:
+def test_writing_where_no_folder_can_be_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
     with pytest.raises(SteergaugeError, match="cannot write"):
-        write_html(example(), tmp_path / "nowhere" / "page.html")
+        write_html(example(), tmp_path / "file" / "page.html")

@@ -17,9 +17,9 @@ import numpy as np
 from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
 from numpy.typing import NDArray
 
+from steergauge.atomic import replacing
 from steergauge.directions.axes import require_readings
 from steergauge.directions.direction import Direction
-from steergauge.directions.files import writing_whole
 from steergauge.errors import SteergaugeError
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def save_control_vectors(
             f"it adds at blocks 1 to {written[-1]} only"
         )
         logger.warning("%s", warning)
-    with writing_whole(path) as partial:
+    with replacing(path) as partial:
         writer = GGUFWriter(str(partial), ARCHITECTURE)
         writer.add_string(_MODEL_HINT, model_hint)
         writer.add_uint32(_LAYER_COUNT, direction.blocks - 1)

@@ -5,9 +5,6 @@ belongs to them. One entry, for safetensors writes several in no fixed order, an
 """
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
+from steergauge.atomic import replacing
 from steergauge.directions.direction import Direction
 from steergauge.errors import SteergaugeError
 
@@ -80,8 +78,8 @@ def save_direction(saved: SavedDirection, path: Path) -> None:
         "vectors": np.ascontiguousarray(direction.vectors, dtype=np.float32),
         "raw_norms": np.ascontiguousarray(direction.raw_norms, dtype=np.float64),
     }
-    with writing_whole(path) as partial:
-        save_file(tensors, partial, metadata={_KEY: header.model_dump_json()})
+    with replacing(path) as partial:
+        partial.write_bytes(save(tensors, metadata={_KEY: header.model_dump_json()}))
 
 
 def load_direction(path: Path) -> SavedDirection:
@@ -130,18 +128,3 @@ def _as_written(header: _Header, vectors: NDArray[np.float32], raw_norms: NDArra
         and vectors.shape == (header.blocks, header.width)
         and raw_norms.shape == (header.blocks,)
     )
-
-
-@contextmanager
-def writing_whole(path: Path) -> Iterator[Path]:
-    """Yields a path beside `path` to write to; it takes the place of `path` when the block ends well."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise SteergaugeError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)

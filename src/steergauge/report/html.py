@@ -10,8 +10,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from steergauge.atomic import replacing
 from steergauge.report import figures, words
-from steergauge.report.atomic import replacing
 from steergauge.studies.result import GaugeResult
 
 # Characters that could end a script element or a line in one; JSON reads their escapes back verbatim.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from steergauge.atomic import replacing
 from steergauge.errors import SteergaugeError
-from steergauge.report.atomic import replacing
 from steergauge.studies.result import GaugeResult
 
 
