@@ -86,7 +86,9 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     contrast: Annotated[
         Path | None, typer.Option(help="TOML, CSV or JSONL file of positive and negative prompts.")
     ] = None,
-    prompts: Annotated[Path | None, typer.Option(help="TOML, CSV or JSONL file of benign prompts to measure on.")] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="TOML, CSV or JSONL file of benign prompts to measure on.")
+    ] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Length of an output.")] = 100,
     judge: Annotated[str, typer.Option(help="Who reads the outputs.")] = "study",
     threshold: Annotated[float, typer.Option(help="Coherent refusal rate that counts as steerable.")] = 0.6,
