@@ -1,0 +1,118 @@
+"""Capture with transformers' own `output_hidden_states`, and what the other backends share with it.
+
+`hidden_states[k + 1]` is r_k for every block but the last: `hidden_states[N]` has already gone through the final
+norm, so r_{N−1} is read where it enters that norm instead.
+
+Transformers 5 fills `hidden_states` through hooks that it installs at the first such call and leaves in place; a
+hook added later that changes the stream is not seen by them. So every call runs on modules of its own, without
+the hooks of earlier calls: what is read is what the model computes now, and nothing is left in the model.
+"""
+
+import copy
+import importlib
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from steergauge.activations.activations import Activations
+from steergauge.errors import SteergaugeError
+from steergauge.models.loading import Model
+from steergauge.models.precision import Precision
+
+# As in `hooks`: in low precision a reading depends on the batch that it is made in.
+_BATCH = 16
+
+
+def capture(model: Model, prompts: Sequence[str], positions: Sequence[int] = (-1,)) -> Activations:
+    """Reads r_k at `positions`, counted from each prompt's end, for every block in one pass.
+
+    Returns:
+        Activations of shape (prompts, blocks, positions, width).
+
+    Raises:
+        SteergaugeError: the model does not return one hidden state a block.
+    """
+    own = own_copy(model)
+    _drop_recorders(own.module)
+    normed: list[Tensor] = []  # what enters the final norm: r_{N−1}
+    own.blocks.final_norm.register_forward_pre_hook(lambda _module, inputs: normed.append(inputs[0]))
+    batches = []
+    for inputs in forward_inputs(own, prompts):
+        with torch.inference_mode():
+            hidden = own.module(**inputs, output_hidden_states=True).hidden_states
+        if len(hidden) != len(own.blocks) + 1:
+            raise SteergaugeError(
+                f"{model.name} returns {len(hidden)} hidden states for {len(own.blocks)} blocks: "
+                "capture with the backend hooks"
+            )
+        batches.append(pick([*hidden[1:-1], normed.pop()], positions))
+    return Activations(np.concatenate(batches), tuple(positions))
+
+
+def own_copy(model: Model, precision: Precision | None = None) -> Model:
+    """The model with modules of its own over the same weights, so that what a tool does to them stays there.
+
+    Hooks that are on the model are on the copy too. Given a precision, the weights are cast copies.
+    """
+    dtype = precision.dtype if precision else None
+    tensors: dict[int, Any] = {id(buffer): buffer for buffer in model.module.buffers()}
+    for weight in model.module.parameters():
+        tensors[id(weight)] = weight if dtype is None else nn.Parameter(weight.to(dtype), requires_grad=False)
+    # What deepcopy finds in its memo it takes instead of copying.
+    module, blocks = copy.deepcopy((model.module, model.blocks), tensors)
+    return replace(model, module=module, blocks=blocks, precision=precision or model.precision)
+
+
+def forward_inputs(model: Model, prompts: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The prompts in batches, padded on the left, each as the arguments that `Model.forward` gives its module."""
+    taken = inspect.signature(model.module.forward).parameters
+    for start in range(0, len(prompts), _BATCH):
+        encoding = model.template.encode(list(prompts[start : start + _BATCH]), model.device)
+        mask: Tensor = encoding["attention_mask"]
+        optional = {"position_ids": (mask.cumsum(dim=1) - 1).clamp(min=0), "logits_to_keep": 1}
+        yield {
+            "input_ids": encoding["input_ids"],
+            "attention_mask": mask,
+            "use_cache": False,
+            **{name: value for name, value in optional.items() if name in taken},
+        }
+
+
+def pick(streams: Sequence[Tensor], positions: Sequence[int]) -> NDArray[np.float32]:
+    """The given positions of each block's stream (prompts, tokens, width): (prompts, blocks, positions, width)."""
+    picked: NDArray[np.float32] = (
+        torch.stack([stream[:, list(positions)].float() for stream in streams], dim=1).cpu().numpy()
+    )
+    return picked
+
+
+def require_extra(package: str, extra: str) -> Any:
+    """Imports an optional package.
+
+    Raises:
+        SteergaugeError: it is not installed; the extra that brings it is named.
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise SteergaugeError(
+            f"the capture backend {extra} needs a package that is not installed: "
+            f"pip install 'steergauge[{extra}]'"
+        ) from None
+
+
+def _drop_recorders(module: nn.Module) -> None:
+    """Removes the hooks of earlier calls with `output_hidden_states`, so that the next call installs them last."""
+    for child in module.modules():
+        for key, hook in list(child._forward_hooks.items()):
+            if getattr(hook, "__module__", None) == "transformers.utils.output_capturing":
+                del child._forward_hooks[key]
+        child.__dict__.pop("_output_capturing_hooks_installed", None)
