@@ -10,23 +10,19 @@ the hooks of earlier calls: what is read is what the model computes now, and not
 
 import copy
 import importlib
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from steergauge.activations.activations import Activations
+from steergauge.activations.batches import encode_in_batches, pick
 from steergauge.errors import SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.models.precision import Precision
-
-# As in `hooks`: in low precision a reading depends on the batch that it is made in.
-_BATCH = 16
 
 
 def capture(model: Model, prompts: Sequence[str], positions: Sequence[int] = (-1,)) -> Activations:
@@ -71,25 +67,8 @@ def own_copy(model: Model, precision: Precision | None = None) -> Model:
 
 def forward_inputs(model: Model, prompts: Sequence[str]) -> Iterator[dict[str, Any]]:
     """The prompts in batches, padded on the left, each as the arguments that `Model.forward` gives its module."""
-    taken = inspect.signature(model.module.forward).parameters
-    for start in range(0, len(prompts), _BATCH):
-        encoding = model.template.encode(list(prompts[start : start + _BATCH]), model.device)
-        mask: Tensor = encoding["attention_mask"]
-        optional = {"position_ids": (mask.cumsum(dim=1) - 1).clamp(min=0), "logits_to_keep": 1}
-        yield {
-            "input_ids": encoding["input_ids"],
-            "attention_mask": mask,
-            "use_cache": False,
-            **{name: value for name, value in optional.items() if name in taken},
-        }
-
-
-def pick(streams: Sequence[Tensor], positions: Sequence[int]) -> NDArray[np.float32]:
-    """The given positions of each block's stream (prompts, tokens, width): (prompts, blocks, positions, width)."""
-    picked: NDArray[np.float32] = (
-        torch.stack([stream[:, list(positions)].float() for stream in streams], dim=1).cpu().numpy()
-    )
-    return picked
+    for encoding in encode_in_batches(model, prompts):
+        yield model.arguments(encoding["input_ids"], encoding["attention_mask"]) | {"use_cache": False}
 
 
 def require_extra(package: str, extra: str) -> Any:

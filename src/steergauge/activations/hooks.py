@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steergauge.activations.activations import Activations
+from steergauge.activations.batches import encode_in_batches, pick
 from steergauge.models.blocks import reading
 from steergauge.models.loading import Model
-
-# Fixed, so that a reading in low precision does not depend on the memory at hand.
-_BATCH = 16
 
 
 def capture(model: Model, prompts: Sequence[str], positions: Sequence[int] = (-1,)) -> Activations:
@@ -22,11 +20,7 @@ def capture(model: Model, prompts: Sequence[str], positions: Sequence[int] = (-1
     Returns:
         Activations of shape (prompts, blocks, positions, width).
     """
-    batches = []
-    for streams, _ in _forward(model, prompts):
-        # Prompts are padded on the left, so their ends are aligned.
-        picked = torch.stack([stream[:, list(positions)].float() for stream in streams], dim=1)
-        batches.append(picked.cpu().numpy())  # (prompts, blocks, positions, width)
+    batches = [pick(streams, positions) for streams, _ in _forward(model, prompts)]
     return Activations(np.concatenate(batches), tuple(positions))
 
 
@@ -53,7 +47,7 @@ def measure_baseline(model: Model, prompts: Sequence[str]) -> Baseline:
         counted = encoding["attention_mask"].bool()
         if model.tokenizer.bos_token_id is not None:
             counted &= encoding["input_ids"] != model.tokenizer.bos_token_id
-        ends.append(torch.stack([stream[:, -1].float() for stream in streams], dim=1).cpu().numpy())
+        ends.append(pick(streams, (-1,))[:, :, 0])
         norms.append(torch.stack([stream.float().norm(dim=-1)[counted] for stream in streams]).cpu().numpy())
     each = np.concatenate(norms, axis=1).astype(np.float64)  # (blocks, tokens)
     massive = each > 10 * np.median(each, axis=1, keepdims=True)
@@ -63,8 +57,7 @@ def measure_baseline(model: Model, prompts: Sequence[str]) -> Baseline:
 
 def _forward(model: Model, prompts: Sequence[str]) -> Iterator[tuple[list[Tensor], dict[str, Tensor]]]:
     """Runs the prompts in batches; yields every block's stream (prompts, tokens, width) and the encoding."""
-    for start in range(0, len(prompts), _BATCH):
-        encoding = model.template.encode(list(prompts[start : start + _BATCH]), model.device)
+    for encoding in encode_in_batches(model, prompts):
         streams: dict[int, Tensor] = {}
         with torch.inference_mode(), reading(model.blocks.modules, streams.__setitem__):
             model.forward(encoding["input_ids"], encoding["attention_mask"])

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from steergauge.activations.activations import Activations
-from steergauge.activations.hidden_states import forward_inputs, own_copy, pick, require_extra
+from steergauge.activations.batches import pick
+from steergauge.activations.hidden_states import forward_inputs, own_copy, require_extra
 from steergauge.models.blocks import stream_of
 from steergauge.models.loading import Model
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from steergauge.activations.activations import Activations
-from steergauge.activations.hidden_states import forward_inputs, pick, require_extra
+from steergauge.activations.batches import pick
+from steergauge.activations.hidden_states import forward_inputs, require_extra
 from steergauge.models.loading import Model
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,16 @@ def cache_folder() -> Path:
 def models_folder(name: str, digest: str) -> Path:
     """Where a model that was made on this machine is kept, by its name and the hash of what it came from."""
     return cache_folder() / "models" / f"{name}-{digest[:12]}"
+
+
+@contextmanager
+def scratch_beside(target: Path) -> Iterator[Path]:
+    """A folder to make `target` in, on its disk and gone afterwards; what a killed process left goes first."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in target.parent.glob(f"{target.name}.partial-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{target.name}.partial-", dir=target.parent) as scratch:
+        yield Path(scratch)
 
 
 @contextmanager

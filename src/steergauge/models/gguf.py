@@ -2,13 +2,13 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steergauge.errors import SteergaugeError
+from steergauge.models.cache import scratch_beside
 
 if TYPE_CHECKING:
     from gguf import GGUFReader
@@ -39,12 +39,9 @@ def convert(gguf: Path, target: Path, *, manifest: dict[str, str], progress: Cal
     require_room(
         target.parent, 4 * sum(int(t.n_elements) for t in reader.tensors), f"dequantising {gguf.name}"
     )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in target.parent.glob(f"{target.name}.partial-*"):  # of a process that was killed
-        shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{target.name}.partial-", dir=target.parent) as scratch:
+    with scratch_beside(target) as scratch:
         # Alone in a folder: transformers prefers a tokenizer.json or config.json that lies beside the GGUF.
-        alone = Path(scratch) / "source" / "model.gguf"
+        alone = scratch / "source" / "model.gguf"
         alone.parent.mkdir()
         alone.symlink_to(gguf.absolute())
         progress(f"dequantising {gguf.name} to float32, once")
@@ -68,7 +65,7 @@ def convert(gguf: Path, target: Path, *, manifest: dict[str, str], progress: Cal
             pad_token_id=tokenizer.pad_token_id,
         )
         progress(f"writing {target.name}")
-        out = Path(scratch) / "model"
+        out = scratch / "model"
         with _quiet(progress):
             plain.save_pretrained(out)
             tokenizer.save_pretrained(out)

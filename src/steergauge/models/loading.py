@@ -58,20 +58,26 @@ class Model:
         Returns:
             Logits of the last position, (rows, vocabulary).
         """
-        arguments: dict[str, Any] = {
+        logits: Tensor = self.module(
+            **self.arguments(input_ids, attention_mask),
+            past_key_values=cache,
+            use_cache=cache is not None,
+        ).logits
+        return logits[:, -1]
+
+    def arguments(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Any]:
+        """What the module is called with, of that which its family takes; shapes as in `forward`."""
+        optional = {
             # Counted without padding, for the families whose positions are absolute.
             "position_ids": (attention_mask.cumsum(dim=1) - 1).clamp(min=0)[:, -input_ids.shape[1] :],
             "logits_to_keep": 1,
         }
         taken = inspect.signature(self.module.forward).parameters
-        logits: Tensor = self.module(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            past_key_values=cache,
-            use_cache=cache is not None,
-            **{name: value for name, value in arguments.items() if name in taken},
-        ).logits
-        return logits[:, -1]
+        return {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            **{name: value for name, value in optional.items() if name in taken},
+        }
 
 
 def load_model(

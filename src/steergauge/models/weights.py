@@ -2,15 +2,13 @@
 
 import logging
 import re
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from steergauge.errors import SteergaugeError, nearest
 from steergauge.models import gguf, wheels
-from steergauge.models.cache import cache_folder, models_folder, one_line, one_process
+from steergauge.models.cache import cache_folder, models_folder, one_line, one_process, scratch_beside
 from steergauge.models.catalog import CatalogEntry, WheelSource, catalog
 from steergauge.models.digest import file_digest, files_digest, sha256
 from steergauge.models.folder import declared_quantization, read_config, weight_files
@@ -231,11 +229,8 @@ def _from_phantom(progress: Callable[[str], None]) -> Checkpoint:
 
 
 def _build_phantom(folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.parent.glob(f"{folder.name}.partial-*"):  # of a process that was killed
-        shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{folder.name}.partial-", dir=folder.parent) as scratch:
-        build_phantom(Path(scratch) / "model").folder.replace(folder)
+    with scratch_beside(folder) as scratch:
+        build_phantom(scratch / "model").folder.replace(folder)
 
 
 def _convert(path: Path, folder: Path, source: str, digest: str, progress: Callable[[str], None]) -> None:
