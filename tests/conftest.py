@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from commands import Outcome, Run
+
 if TYPE_CHECKING:
     from steergauge.models.loading import Model
     from steergauge.models.phantom import Phantom
@@ -71,3 +73,22 @@ def tiny_model(tiny_folder: Callable[[str], Path]) -> Callable[[str], "Model"]:
         return load_model(str(tiny_folder(family)), precision="float32", device="cpu")
 
     return model
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command line in an empty folder, in this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STEERGAUGE_CACHE", str(tmp_path / "cache"))
+
+    from steergauge import cli
+
+    def called(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["steergauge", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        written = capsys.readouterr()
+        return Outcome(ended.value.code or 0, written.out, written.err)
+
+    return called

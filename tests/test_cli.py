@@ -8,13 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 import pytest
 import torch
 
-from steergauge import cli
+from commands import Outcome, Run, mistake, only_mistake
+from steergauge.cli.gauge import Unit
 from steergauge.models.catalog import catalog
 from steergauge.models.phantom import Phantom
 from steergauge.steering.dose import DoseUnit
@@ -24,50 +24,6 @@ from steergauge.store import Store
 from steergauge.studies.result import GaugeResult
 
 SMALL = ("--depths", "0.5", "--doses", "3", "--max-new-tokens", "12", "--precision", "float32")
-
-
-class Outcome(NamedTuple):
-    code: object
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line in an empty folder, in this process."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("STEERGAUGE_CACHE", str(tmp_path / "cache"))
-
-    def called(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["steergauge", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        written = capsys.readouterr()
-        return Outcome(ended.value.code or 0, written.out, written.err)
-
-    return called
-
-
-def mistake(outcome: Outcome) -> str:
-    """The one line that a mistake is told in."""
-    assert outcome.code == 2, outcome
-    assert outcome.out == ""
-    assert "Traceback" not in outcome.err
-    lines = outcome.err.splitlines()
-    assert [line.startswith("error: ") for line in lines].count(True) == 1
-    assert lines[-1].startswith("error: "), outcome.err
-    return lines[-1]
-
-
-def only_mistake(outcome: Outcome) -> str:
-    """The same, where there was nothing else to say."""
-    line = mistake(outcome)
-    assert outcome.err == f"{line}\n"
-    return line
 
 
 def test_an_unknown_model_is_told_with_the_near_names(run: Run) -> None:
@@ -327,7 +283,7 @@ def test_the_models_that_are_known_are_all_listed(run: Run) -> None:
 
 
 def test_the_units_of_the_command_line_are_those_of_doses() -> None:
-    assert [unit.value for unit in cli.Unit] == [unit.value for unit in DoseUnit]
+    assert [unit.value for unit in Unit] == [unit.value for unit in DoseUnit]
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet", "out.json"])

@@ -1,0 +1,98 @@
+"""`steergauge gauge`."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from steergauge.cli.options import load, numbers
+
+
+class Unit(StrEnum):
+    """What doses multiply; told in `gauge --help` without importing what computes them."""
+
+    RAW = "raw"
+    RELATIVE = "relative"
+    SEPARATION = "separation"
+    CLAMP = "clamp"
+
+
+def gauge(  # noqa: PLR0917 - each is an option of the command line
+    model: Annotated[str, typer.Argument(help="A catalogue name, a hub id, a local folder or a GGUF file.")],
+    depths: Annotated[
+        str, typer.Option(help="Fractions of the blocks to steer from.")
+    ] = "0.3,0.4,0.5,0.6,0.7",
+    doses: Annotated[str | None, typer.Option(help="Doses to try. Default: from the model.")] = None,
+    unit: Annotated[Unit, typer.Option(help="What doses multiply.")] = Unit.RAW,
+    method: Annotated[str, typer.Option(help="How directions are extracted; several with commas.")] = "dim",
+    contrast: Annotated[
+        Path | None, typer.Option(help="TOML, CSV or JSONL file of positive and negative prompts.")
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="TOML, CSV or JSONL file of benign prompts to measure on.")
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(help="Length of an output.")] = 100,
+    judge: Annotated[str, typer.Option(help="Who reads the outputs.")] = "study",
+    threshold: Annotated[float, typer.Option(help="Coherent refusal rate that counts as steerable.")] = 0.6,
+    random_directions: Annotated[int, typer.Option(help="Random vectors in the control.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of the prompts' halves and the random vectors.")] = 0,
+    batch: Annotated[int | None, typer.Option(help="Rows of a batch. Default: what fits memory.")] = None,
+    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    template: Annotated[
+        Path | None, typer.Option(help="Jinja chat template in place of the model's.")
+    ] = None,
+    store: Annotated[Path, typer.Option(help="Where generations are kept.")] = Path("steergauge.db"),
+    html: Annotated[Path | None, typer.Option(help="The report. Default: MODEL.html.")] = None,
+    json: Annotated[Path | None, typer.Option(help="The result, as docs/json.md says.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Every generation with its label.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="The same as Parquet.")] = None,
+) -> None:
+    """Measures how steerable MODEL is: control, directions, sweep, window, verdict, report."""
+    from steergauge.prompts import (
+        load_contrast_set,
+        load_evaluation_set,
+        study_contrast_set,
+        study_evaluation_set,
+    )
+    from steergauge.report.html import write_html
+    from steergauge.report.tables import write_csv, write_json, write_parquet
+    from steergauge.report.terminal import SweepProgress, render
+    from steergauge.studies.settings import gauge_settings
+
+    page = html or Path(f"{re.sub(r'[^A-Za-z0-9.-]+', '-', model).strip('-.')}.html")
+    settings = gauge_settings(
+        contrast_set=load_contrast_set(contrast) if contrast else study_contrast_set(),
+        evaluation_set=load_evaluation_set(prompts) if prompts else study_evaluation_set(),
+        methods=tuple(method.split(",")),
+        depths=numbers("--depths", depths),
+        unit=unit.value,
+        doses=None if doses is None else numbers("--doses", doses),
+        max_new_tokens=max_new_tokens,
+        judge=judge,
+        threshold=threshold,
+        random_directions=random_directions,
+        seed=seed,
+        wave_rows=batch,
+    )
+    from steergauge.store import Store
+
+    with Store(store) as opened:  # before the model is loaded: its mistakes are cheap to find
+        loaded = load(model, precision, device, template)
+        with SweepProgress() as progress:
+            from steergauge.studies.gauge import gauge as run
+
+            result = run(loaded, settings, store=opened, progress=progress)
+    render(result, Console())
+    write_html(result, page)
+    written = [page]
+    for path, write in ((json, write_json), (csv, write_csv), (parquet, write_parquet)):
+        if path is not None:
+            write(result, path)
+            written.append(path)
+    for path in written:
+        Console(soft_wrap=True).print(f"written: {escape(str(path.absolute()))}", highlight=False)
