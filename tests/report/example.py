@@ -14,18 +14,16 @@ from steergauge.studies.analysis import (
     rate,
     window_around,
 )
+from steergauge.studies.measurements import ConditionResult, DoseRecord, Rate
 from steergauge.studies.result import (
     Check,
-    ConditionResult,
     DirectionRecord,
-    DoseRecord,
     GaugeResult,
     GenerationRecord,
     ModelRecord,
     PromptOutcome,
     ProtocolRecord,
     Provenance,
-    Rate,
     Unsteered,
     Verdict,
     VerdictName,

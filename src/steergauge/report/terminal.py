@@ -22,7 +22,8 @@ from rich.text import Text
 
 from steergauge.report import words
 from steergauge.report.figures import Cell, HeatMap, heat_maps
-from steergauge.studies.result import GaugeResult, Rate, VerdictName
+from steergauge.studies.measurements import Rate
+from steergauge.studies.result import GaugeResult, VerdictName
 
 _COLOUR = {
     VerdictName.STEERABLE: "bold green",

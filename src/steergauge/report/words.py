@@ -1,15 +1,7 @@
 """Numbers and conclusions as words, the same in the terminal and on the page."""
 
-from steergauge.studies.result import (
-    Best,
-    Comparison,
-    ConditionResult,
-    DoseRecord,
-    GaugeResult,
-    Rate,
-    VerdictName,
-    Window,
-)
+from steergauge.studies.measurements import Best, Comparison, ConditionResult, DoseRecord, Rate, Window
+from steergauge.studies.result import GaugeResult, VerdictName
 
 NOTHING = "–"
 

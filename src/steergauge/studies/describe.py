@@ -5,8 +5,9 @@ from steergauge.models.loading import Model
 from steergauge.models.precision import Precision
 from steergauge.steering.dose import coefficients, equivalents
 from steergauge.steering.rounding import rounding
+from steergauge.studies.measurements import DoseRecord
 from steergauge.studies.plan import ChosenDoses, PlannedCondition
-from steergauge.studies.result import DoseRecord, ModelRecord, ProtocolRecord
+from steergauge.studies.result import ModelRecord, ProtocolRecord
 from steergauge.studies.settings import GaugeSettings
 
 

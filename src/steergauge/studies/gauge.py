@@ -31,11 +31,10 @@ from steergauge.studies.analysis import (
     window_around,
 )
 from steergauge.studies.describe import describe_dose, describe_model, describe_protocol
+from steergauge.studies.measurements import Best, ConditionResult
 from steergauge.studies.plan import ChosenDoses, PlannedCondition, choose_doses, plan_conditions
 from steergauge.studies.result import (
-    Best,
     Check,
-    ConditionResult,
     DirectionRecord,
     GaugeResult,
     GenerationRecord,
