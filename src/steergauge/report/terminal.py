@@ -24,6 +24,7 @@ from steergauge.report import words
 from steergauge.report.figures import Cell, HeatMap, heat_maps
 from steergauge.studies.measurements import Rate
 from steergauge.studies.result import GaugeResult, VerdictName
+from steergauge.studies.side_by_side import MethodOutcome, SideBySide
 
 _COLOUR = {
     VerdictName.STEERABLE: "bold green",
@@ -53,6 +54,8 @@ def render(result: GaugeResult, console: Console) -> None:
     console.print(_summary(result))
     if result.random_control:
         console.print(_controls(result))
+    if result.side_by_side:
+        _print_methods(result.side_by_side, console)
     failed = [check for check in result.checks if not check.passed]
     for check in failed:
         _item(console, "✗", f"check failed: {check.name}: {check.detail}", "red")
@@ -193,6 +196,30 @@ def _controls(result: GaugeResult) -> Padding:
     for random in result.random_control.directions if result.random_control else ():
         table.add_row(f"seed {random.seed}", _rate(random.effect), _rate(random.garbled))
     return Padding(table, (1, 0, 0, 0))
+
+
+def _print_methods(methods: SideBySide, console: Console) -> None:
+    tables: list[tuple[str, list[MethodOutcome]]] = [("at its own best", methods.own_best)]
+    tables += [
+        (f"block {at.block}, chosen by {' and '.join(at.selected_by)}", at.outcomes)
+        for at in methods.at_selected
+    ]
+    for where, outcomes in tables:
+        table = Table(box=None, padding=(0, 1), header_style="dim")
+        table.add_column(where)
+        for heading in ("block", "dose", "reporting half", "garbled", f"− {methods.first}", "p adj."):
+            table.add_column(heading, justify="right")
+        for best, against in ((one.best, one.against_first) for one in outcomes):
+            table.add_row(
+                _plain(best.method),
+                str(best.block),
+                words.number(best.dose.value),
+                _rate(best.reported_on),
+                words.percent(best.garbled_on_reported.rate),
+                words.points(against.difference) if against else words.NOTHING,
+                words.p_number(against.p_adjusted) if against else words.NOTHING,
+            )
+        console.print(Padding(table, (1, 0, 0, 0)))
 
 
 def _facts() -> Table:

@@ -70,6 +70,12 @@ def comparison_words(comparison: Comparison) -> str:
     )
 
 
+def cosine(value: float) -> str:
+    """Two digits, which read 1 only where it is that to six."""
+    shown = f"{value:.2f}"
+    return ">0.99" if shown == "1.00" and value < 1 - 1e-6 else shown.replace("-", "−")
+
+
 def left_out_words(result: GaugeResult) -> str:
     """Which prompts the rates of the best condition leave out."""
     refused, prompts = len(result.unsteered.refused_prompts), len(result.protocol.prompts)

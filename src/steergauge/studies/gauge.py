@@ -44,6 +44,7 @@ from steergauge.studies.result import (
 )
 from steergauge.studies.run import Made, Progress, Runner, Silent
 from steergauge.studies.settings import GaugeSettings
+from steergauge.studies.side_by_side import side_by_side
 from steergauge.studies.verdict import conclude
 
 logger = logging.getLogger(__name__)
@@ -168,6 +169,14 @@ class _Gauge:
             best=best,
             window=window,
             random_control=beyond,
+            side_by_side=side_by_side(
+                results,
+                labels=labels,
+                unsteered=control.labels,
+                directions=directions,
+                selected={},
+                seed=self.settings.seed,
+            ),
             verdict=conclude(
                 model=description,
                 unsteered=control_record,

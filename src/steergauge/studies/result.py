@@ -15,6 +15,7 @@ from steergauge.studies.measurements import (
     Record,
     Window,
 )
+from steergauge.studies.side_by_side import SideBySide
 
 SCHEMA: Literal["steergauge.gauge/1"] = "steergauge.gauge/1"
 
@@ -164,6 +165,7 @@ class GaugeResult(Record):
     best: Best | None = Field(description="Null when no prompts are left to choose on.")
     window: Window | None = Field(description="Null when there is no best condition.")
     random_control: RandomControl | None = Field(description="Null when it was not run.")
+    side_by_side: SideBySide | None = Field(description="Null where there is one method.")
     verdict: Verdict = Field(description="What is concluded.")
     provenance: Provenance = Field(description="What produced it.")
     generations: list[GenerationRecord] = Field(
