@@ -3,12 +3,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from steergauge.errors import SteergaugeError
 from steergauge.models.heads import find_heads
 from steergauge.models.loading import Model
-from tiny import FAMILIES, HEADS, WIDTH, head_outputs, layers
+from tiny import FAMILIES, HEADS, WIDTH, head_outputs, layers, plain
 
 Models = Callable[[str], Model]
 IDS = torch.randint(6, 100, (1, 9), generator=torch.Generator().manual_seed(0))
@@ -24,7 +23,7 @@ def test_heads_enter_the_stream_where_the_familys_source_says(family: str, tiny_
 def test_an_mlp_as_wide_as_the_heads_and_blocks_that_write_nothing_are_no_obstacle(
     phantom_model: Model,
 ) -> None:
-    blocks = layers(phantom_model.module, "llama")
+    blocks: Any = layers(phantom_model.module, "llama")
     assert blocks[0].mlp.down_proj.weight.shape == blocks[0].self_attn.o_proj.weight.shape
     assert list(phantom_model.heads.modules) == [block.self_attn.o_proj for block in blocks]
     assert (phantom_model.heads.count, phantom_model.heads.width) == (4, 32)
@@ -43,10 +42,8 @@ def test_an_mlp_as_wide_as_the_heads_and_blocks_that_write_nothing_are_no_obstac
 def test_a_heads_queries_change_its_own_slice_of_what_enters_and_no_other(
     family: str, part: str, rows_of_head: Callable[[int], slice], tiny_folder: Callable[[str], Any]
 ) -> None:
-    from tiny import plain
-
     model = plain(tiny_folder(family))
-    weight = layers(model, family)[0].get_submodule(part).weight
+    weight: Any = layers(model, family)[0].get_submodule(part).weight
     entering: list[torch.Tensor] = []
     head_outputs(model, family)[0].register_forward_pre_hook(
         lambda _module, inputs: entering.append(inputs[0].clone())
@@ -64,23 +61,18 @@ def test_a_heads_queries_change_its_own_slice_of_what_enters_and_no_other(
         assert moved.tolist() == [other == head for other in range(HEADS)]
 
 
-def replaced(model: Model, family: str, forward: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gives the attention of block 1 another forward."""
-    attention = layers(model.module, family)[1].self_attn
-    monkeypatch.setattr(attention, "forward", lambda *args, **more: forward(attention, *args, **more))
-
-
 def test_an_attention_whose_output_is_not_its_last_modules_is_an_error(
     tiny_model: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tiny_model("llama")
-    original = type(layers(model.module, "llama")[1].self_attn).forward
+    attention: Any = layers(model.module, "llama")[1].self_attn
+    forward = attention.forward
 
-    def scaled(attention: nn.Module, *args: Any, **more: Any) -> Any:
-        output, *rest = original(attention, *args, **more)
+    def scaled(*args: Any, **more: Any) -> Any:
+        output, *rest = forward(*args, **more)
         return (2 * output, *rest)
 
-    replaced(model, "llama", scaled, monkeypatch)
+    monkeypatch.setattr(attention, "forward", scaled)
     with pytest.raises(SteergaugeError) as refusal:
         find_heads(model.module, model.blocks, IDS)
     assert str(refusal.value) == (

@@ -126,30 +126,24 @@ class HeadIntervention:
     """Adds to the heads of every row of a batch by its own steering; rows without one stay as they are."""
 
     def __init__(self, steerings: Sequence[HeadSteering | None], device: str) -> None:
-        shape = next((one.additions.shape for one in steerings if one is not None), (0, 0, 0))
-        additions = np.stack(
-            [np.zeros(shape, np.float32) if one is None else one.additions for one in steerings]
-        )
-        # The steerings' tables for each block that one of them changes: (steerings, heads × head width).
+        shape = next(one.additions.shape for one in steerings if one is not None)
+        additions = np.stack([np.zeros(shape) if one is None else one.additions for one in steerings])
+        # Where the tokens of a row are counted.
+        firsts = [-1 if one is None else one.first_block for one in steerings]
+        # What each steering adds at the blocks that any of them changes: (steerings, heads × head width).
         self._additions = {
-            block: torch.from_numpy(additions[:, block]).flatten(1).to(device)
+            block: torch.tensor(additions[:, block], dtype=torch.float32, device=device).flatten(1)
             for block in range(shape[0])
-            if additions[:, block].any()
+            if additions[:, block].any() or block in firsts
         }
-        firsts = [-1 if one is None or one.changes_nothing else one.first_block for one in steerings]
         self._first = torch.tensor(firsts, device=device)
         self._rows = torch.arange(len(steerings), device=device)
         self.steered_tokens = torch.zeros(len(steerings), dtype=torch.long, device=device)
         self._steered: Tensor | None = None  # (rows, all tokens so far)
 
-    def expect(self, attention_mask: Tensor, prompt_tokens: Tensor) -> None:
-        """Says what is about to run.
-
-        Args:
-            attention_mask: which positions are real, (rows, all tokens so far), padding on the left.
-            prompt_tokens: how many tokens each row's prompt has, (rows,): from the last of them on it is steered.
-        """
-        self._steered = attention_mask.bool() & (attention_mask.cumsum(dim=1) >= prompt_tokens[:, None])
+    def expect(self, steered: Tensor) -> None:
+        """Says which positions, (rows, all tokens so far), are to be steered: the last ones are about to run."""
+        self._steered = steered
 
     def select(self, rows: Tensor) -> None:
         """Goes on with the given rows only, in their order; a row given twice becomes two."""
@@ -171,9 +165,9 @@ class HeadIntervention:
 
     def _apply(self, block: int, outputs: Tensor) -> Tensor:
         """Adds to heads' outputs (rows, tokens, heads × head width)."""
-        if self._steered is None:
-            raise RuntimeError("expect() says which tokens are steered, and must be called first")
-        here = self._steered[:, -outputs.shape[1] :]  # (rows, tokens)
-        self.steered_tokens += torch.where(self._first[self._rows] == block, here.sum(dim=1), 0)
-        change = self._additions[block][self._rows][:, None, :] * here[..., None]
+        change = self._additions[block][self._rows][:, None]  # (rows, 1, heads × head width)
+        if self._steered is not None:
+            here = self._steered[:, -outputs.shape[1] :]  # (rows, tokens)
+            self.steered_tokens += torch.where(self._first[self._rows] == block, here.sum(dim=1), 0)
+            change = torch.where(here[..., None].bool(), change, 0.0)
         return outputs + change.to(outputs.dtype)
