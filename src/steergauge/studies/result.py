@@ -56,8 +56,9 @@ class ProtocolRecord(Record):
     dose_unit: str = Field(description="`raw`, `relative`, `separation` or `clamp`.")
     doses: list[float] = Field(description="Doses of the grid, in `dose_unit`.")
     doses_chosen_by: str = Field(description="The user, the catalogue, or the residual norms.")
-    operation: str = Field(description="What was done with the direction, such as `add`.")
-    positions: str = Field(description="The tokens that were steered.")
+    operation: str = Field(description="What was done with the direction: docs/operations.md.")
+    blocks: str = Field(description="`onward`: from each steered block through the last; `one`: it alone.")
+    positions: str = Field(description="The tokens that were steered: docs/operations.md.")
     max_new_tokens: int = Field(description="The most tokens that an output may have.")
     decoding: str = Field(description="How tokens were chosen.")
     judge: str = Field(description="What labelled the outputs, with its version.")
@@ -108,7 +109,9 @@ class DoseRecord(Record):
     separation: float = Field(description="α / ‖Δ_l‖.")
     clamp: float = Field(description="The mean component along the direction after the first addition.")
     total_relative: float = Field(description="Sum of additions over the blocks / R_{N−1}.")
-    coefficients: list[float] = Field(description="What is added at each block; 0 where nothing is.")
+    coefficients: list[float] = Field(
+        description="What is added at each block, or the component that is set; 0 where nothing is."
+    )
     clipped_blocks: list[int] = Field(description="Blocks where a negative increment was clipped to 0.")
     coordinates_lost: float = Field(description="Share of coordinates where rounding lost the addition.")
     delivered: float = Field(description="Share of the dose that survives rounding, along the direction.")
