@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeavePOut
 
-from steergauge.directions.iti import Head, HeadDirection, inference_time_intervention
+from steergauge.directions.head_direction import Head, HeadDirection
+from steergauge.directions.iti import inference_time_intervention
 from steergauge.errors import SteergaugeError
 
 Array = NDArray[np.float32]

@@ -11,7 +11,7 @@ from transformers import DynamicCache, GenerationConfig
 from steergauge.errors import InstrumentError
 from steergauge.models.loading import Model
 from steergauge.steering.engine import Decoding, Engine, Request
-from steergauge.steering.intervention import intervene
+from steergauge.steering.intervene import intervene
 from steergauge.steering.operation import Operation
 from steergauge.steering.positions import Positions, steered_tokens
 from steergauge.steering.steering import Steering, unsteered
@@ -172,7 +172,7 @@ def _run(model: Model, prompt: str, steering: Steering, block: int) -> _Run:
     start = steering.positions.start(ids.shape[1], model.template.suffix_tokens)
     starts = torch.tensor([start], device=model.device)
     cache = DynamicCache(config=model.module.config)
-    intervention = intervene([steering], model.device)
+    intervention = intervene([steering], model)
 
     def read(_module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         entered.append((inputs[0] if inputs else keywords["hidden_states"])[0].double().cpu())

@@ -14,11 +14,6 @@ from steergauge.steering.positions import Positions
 from steergauge.steering.steering import Steering
 
 
-def intervene(steerings: Sequence[Steering], device: str) -> "Intervention":
-    """What does the steerings' work, one row each. Another kind of steering joins here."""
-    return Intervention(steerings, device)
-
-
 class Intervention:
     """r ← r + (offset + slope·⟨r, û⟩)·û, or a turn towards û; with all of them of each row and block.
 

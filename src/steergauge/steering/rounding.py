@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from steergauge.models.precision import Precision
-from steergauge.steering.intervention import intervene
+from steergauge.steering.intervention import Intervention
 from steergauge.steering.steering import Steering
 
 
@@ -27,7 +27,7 @@ def rounding(streams: NDArray[np.float32], steering: Steering, precision: Precis
         precision: the format that the stream is kept in.
     """
     before = torch.from_numpy(streams).to(precision.dtype)
-    change = intervene([steering], "cpu").change(steering.first_block, before[None])[0]
+    change = Intervention([steering], "cpu").change(steering.first_block, before[None])[0]
     asked = change.expand(before.shape)  # (prompts, width)
     if not asked.any():
         return Rounding(0.0, 1.0)

@@ -12,11 +12,10 @@ from torch import Tensor
 
 from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.loading import Model
-from steergauge.steering.engine import Generation, Request
+from steergauge.steering.engine import AnySteering, Generation, Request
 from steergauge.steering.growing_cache import growing_cache
-from steergauge.steering.intervention import intervene
+from steergauge.steering.intervene import intervene
 from steergauge.steering.positions import Positions, steered_tokens
-from steergauge.steering.steering import Steering
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +88,7 @@ class TorchEngine:
         written = torch.empty((len(requests), 0), dtype=torch.long, device=model.device)
         cache = growing_cache(model.module.config)
         steerings, steering_of = _distinct([request.steering for request in requests])
-        intervention = intervene(steerings, model.device)
+        intervention = intervene(steerings, model)
         with intervention.attached(model.blocks):
             which = torch.tensor(steering_of, device=model.device)
             window = getattr(model.module.config.get_text_config(), "sliding_window", None)
@@ -149,7 +148,7 @@ class TorchEngine:
             )
 
 
-def _distinct(steerings: Sequence[Steering]) -> tuple[list[Steering], list[int]]:
+def _distinct(steerings: Sequence[AnySteering]) -> tuple[list[AnySteering], list[int]]:
     """The steerings without repeats, and the place of each row's among them."""
     first = {id(steering): steering for steering in steerings}
     place = {key: index for index, key in enumerate(first)}

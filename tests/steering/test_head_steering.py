@@ -10,18 +10,15 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from steergauge.activations.heads import capture_heads
-from steergauge.directions.iti import HeadDirection, inference_time_intervention
+from steergauge.directions.head_direction import HeadDirection
+from steergauge.directions.iti import inference_time_intervention
 from steergauge.errors import SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.models.phantom import GAIN, Phantom
 from steergauge.prompts import study_contrast_set
-from steergauge.steering.heads import (
-    HeadIntervention,
-    HeadSteering,
-    head_dose,
-    steer_heads,
-    written_to_stream,
-)
+from steergauge.steering.head_dose import head_dose, written_to_stream
+from steergauge.steering.head_intervention import HeadIntervention
+from steergauge.steering.head_steering import HeadSteering, steer_heads
 from tiny import BLOCKS, FAMILIES, HEADS, WIDTH, head_outputs, plain
 
 Models = Callable[[str], Model]
@@ -258,11 +255,13 @@ def test_what_heads_write_to_the_stream_is_their_addition_through_the_output_wei
         weight = module.weight.T if family == "gpt2" else module.weight  # Conv1D keeps it transposed
         expected = weight.double() @ torch.from_numpy(steering.additions[block]).double().flatten()
         np.testing.assert_allclose(written[block], expected, atol=1e-5)
-    dose = head_dose(steering, model, residual_norms=np.array([2.0, 4.0, 8.0, 16.0]))
-    np.testing.assert_allclose(dose.norms, np.linalg.norm(written, axis=1))
-    assert dose.raw == dose.norms[1]
-    assert dose.relative == dose.norms[1] / 4
-    assert dose.total_relative == pytest.approx(np.linalg.norm(written[1] + written[3]) / 16)
+    for most, residual_norms in [(1, [2.0, 4.0, 8.0, 64.0]), (3, [2.0, 64.0, 8.0, 4.0])]:
+        dose = head_dose(steering, model, np.array(residual_norms))
+        np.testing.assert_allclose(dose.norms, np.linalg.norm(written, axis=1))
+        assert dose.raw == dose.norms[most]
+        assert dose.relative == dose.norms[most] / 4
+        total = np.linalg.norm(written[1] + written[3])
+        assert dose.total_relative == pytest.approx(total / residual_norms[-1])
 
 
 def test_on_the_phantom_heads_move_the_component_by_what_is_known_in_closed_form(
@@ -298,7 +297,8 @@ def test_equal_additions_are_one_steering_and_dose_zero_is_the_unsteered_control
     assert on_heads([(1, 1)], 3.0, seed=0).identity() != one.identity()
     assert one.identity()["positions"] == "last"
     reshaped = HeadSteering(one.additions.reshape(BLOCKS, 2 * HEADS, HEAD_WIDTH // 2))
-    assert reshaped.identity()["additions"] == one.identity()["additions"]
+    assert reshaped.identity()["vector"] == one.identity()["vector"]
+    assert reshaped.identity() != one.identity()
     from steergauge.steering.steering import unsteered
 
     assert on_heads([], 0.0, 0).identity() == unsteered(BLOCKS, WIDTH).identity()
