@@ -10,7 +10,8 @@ from transformers import DynamicCache, GenerationConfig
 
 from steergauge.errors import InstrumentError
 from steergauge.models.loading import Model
-from steergauge.steering.engine import Decoding, Engine, Request
+from steergauge.steering.engine import AnySteering, Decoding, Engine, Request
+from steergauge.steering.head_steering import HeadSteering
 from steergauge.steering.intervene import intervene
 from steergauge.steering.operation import Operation
 from steergauge.steering.positions import Positions, steered_tokens
@@ -28,7 +29,7 @@ class Outcome(NamedTuple):
     detail: str
 
 
-def check_instrument(model: Model, engine: Engine, prompt: str, largest: Steering) -> list[Outcome]:
+def check_instrument(model: Model, engine: Engine, prompt: str, largest: AnySteering) -> list[Outcome]:
     """Checks that dose 0 changes nothing, and that a dose arrives where, when and as it was asked.
 
     Args:
@@ -42,7 +43,9 @@ def check_instrument(model: Model, engine: Engine, prompt: str, largest: Steerin
     """
     return [
         _dose_zero_changes_nothing(model, engine, prompt),
-        _dose_arrives(model, prompt, largest),
+        _dose_arrives_at_heads(model, prompt, largest)
+        if isinstance(largest, HeadSteering)
+        else _dose_arrives(model, prompt, largest),
         _every_token_is_steered(model, prompt, largest),
     ]
 
@@ -74,7 +77,8 @@ def _dose_arrives(model: Model, prompt: str, steering: Steering) -> Outcome:
     """Reads what the first steered block passes on, with and without the dose, against the operation's formula."""
     block = steering.first_block
     control = unsteered(len(model.blocks), model.blocks.width)
-    before, after = (_run(model, prompt, one, block) for one in (control, steering))
+    reader = _after(model, block)
+    before, after = (_run(model, prompt, one, reader) for one in (control, steering))
     asked = np.zeros_like(before.stream)  # (tokens, width)
     steered = slice(_prompt_tokens(model, prompt) - _steered_of_prompt(model, prompt, steering), None)
     unit = steering.vector.astype(np.float64)
@@ -91,15 +95,42 @@ def _dose_arrives(model: Model, prompt: str, steering: Steering) -> Outcome:
             f"rounding in {model.precision}: its blocks do not pass their output on as it is written"
         )
     if not after.finite:
-        raise InstrumentError(
-            f"the logits of {model.name} are not finite at the largest dose in {model.precision}: use smaller "
-            "doses, or a precision with more range (bfloat16, float32)"
-        )
+        raise InstrumentError(_not_finite(model))
     moved = ((after.stream - before.stream) @ unit)[steered].mean()
     return Outcome(
         "a dose moves the stream by what was asked",
         f"block {block} moved by {moved:.4g} along the direction, asked {(asked @ unit)[steered].mean():.4g}; "
         "logits finite at the largest dose",
+    )
+
+
+def _dose_arrives_at_heads(model: Model, prompt: str, steering: HeadSteering) -> Outcome:
+    """Reads what enters o_proj at the first steered block, with and without the dose."""
+    block, reader = steering.first_block, model.heads.modules[steering.first_block]
+    control = unsteered(len(model.blocks), model.blocks.width)
+    before, after = (_run(model, prompt, one, reader) for one in (control, steering))
+    asked = np.zeros_like(before.stream)  # (tokens, heads × head width)
+    asked[_prompt_tokens(model, prompt) - 1 :] = steering.additions[block].ravel()
+    allowed = torch.finfo(model.precision.dtype).eps * (np.abs(before.stream) + 2 * np.abs(asked))
+    off = (np.abs(after.stream - before.stream - asked) - allowed).max()
+    if not off <= 0:
+        raise InstrumentError(
+            f"the heads of block {block} of {model.name} moved otherwise than the dose asked, by up to {off:.3g} "
+            f"beyond rounding in {model.precision}: its attention does not pass them on as they are written"
+        )
+    if not after.finite:
+        raise InstrumentError(_not_finite(model))
+    heads = int(steering.additions.any(axis=-1).sum())
+    return Outcome(
+        "a dose moves the heads by what was asked",
+        f"{heads} heads, from block {block} on, at the last prompt token and after it; logits finite at the largest dose",
+    )
+
+
+def _not_finite(model: Model) -> str:
+    return (
+        f"the logits of {model.name} are not finite at the largest dose in {model.precision}: use smaller "
+        "doses, or a precision with more range (bfloat16, float32)"
     )
 
 
@@ -124,9 +155,9 @@ def _asked(steering: Steering, unit: NDArray[np.float64], stream: NDArray[np.flo
     return asked
 
 
-def _every_token_is_steered(model: Model, prompt: str, steering: Steering) -> Outcome:
+def _every_token_is_steered(model: Model, prompt: str, steering: AnySteering) -> Outcome:
     """Counts the tokens that are steered at the first block, at the prefill and at a step after it."""
-    found = _run(model, prompt, steering, steering.first_block)
+    found = _run(model, prompt, steering, _after(model, steering.first_block))
     tokens, asked = _prompt_tokens(model, prompt), _steered_of_prompt(model, prompt, steering)
     if (found.prefill, found.step) != (asked, 1):
         raise InstrumentError(
@@ -146,15 +177,20 @@ def _prompt_tokens(model: Model, prompt: str) -> int:
     return int(model.template.encode([prompt], "cpu")["input_ids"].shape[1])
 
 
-def _steered_of_prompt(model: Model, prompt: str, steering: Steering) -> int:
+def _steered_of_prompt(model: Model, prompt: str, steering: AnySteering) -> int:
     """How many of the prompt's tokens the positions hold."""
     tokens, suffix = _prompt_tokens(model, prompt), model.template.suffix_tokens
     counts = {Positions.ALL: tokens, Positions.AFTER_INSTRUCTION: suffix, Positions.LAST: 1}
     return counts.get(steering.positions, 0)
 
 
+def _after(model: Model, block: int) -> nn.Module:
+    """What the stream after a block is used by."""
+    return [*model.blocks.modules, model.blocks.final_norm][block + 1]
+
+
 class _Run(NamedTuple):
-    """The stream after a block, (tokens, width), of a prompt and a step, and how many tokens of each were steered."""
+    """What enters a module, (tokens, width), of a prompt and a step, and how many tokens of each were steered."""
 
     stream: NDArray[np.float64]
     finite: bool
@@ -162,10 +198,10 @@ class _Run(NamedTuple):
     step: int
 
 
-def _run(model: Model, prompt: str, steering: Steering, block: int) -> _Run:
+def _run(model: Model, prompt: str, steering: AnySteering, reader: nn.Module) -> _Run:
     """One prefill, and one step with the prompt's last token again, so that all runs are on the same tokens.
 
-    The stream is read where it is used: as it enters what comes after the block.
+    What was steered is read where it is used: as it enters the reader.
     """
     entered: list[Tensor] = []
     ids = model.template.encode([prompt], model.device)["input_ids"]  # (1, tokens), so without padding
@@ -177,16 +213,16 @@ def _run(model: Model, prompt: str, steering: Steering, block: int) -> _Run:
     def read(_module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         entered.append((inputs[0] if inputs else keywords["hidden_states"])[0].double().cpu())
 
-    after = [*model.blocks.modules, model.blocks.final_norm][block + 1]
-    handle = after.register_forward_pre_hook(read, with_kwargs=True)
     counts, finite = [0], True
-    try:
-        with torch.inference_mode(), intervention.attached(model.blocks):
+    with torch.inference_mode(), intervention.attached(model.blocks):
+        # Registered last, so that it sees what the intervention has written.
+        handle = reader.register_forward_pre_hook(read, with_kwargs=True)
+        try:
             for steps, new in enumerate((ids, ids[:, -1:])):
                 mask = ids.new_ones(1, ids.shape[1] + steps)
                 intervention.expect(steered_tokens(mask, starts))
                 finite &= bool(torch.isfinite(model.forward(new, mask, cache)).all())
                 counts.append(int(intervention.steered_tokens[0]))
-    finally:
-        handle.remove()
+        finally:
+            handle.remove()
     return _Run(torch.cat(entered).numpy(), finite, counts[1], counts[2] - counts[1])
