@@ -10,7 +10,8 @@ from torch import Tensor
 from steergauge.directions.random import random_unit_vector
 from steergauge.models.loading import Model
 from steergauge.steering.intervention import Intervention
-from steergauge.steering.steering import Operation, Steering
+from steergauge.steering.operation import Operation
+from steergauge.steering.steering import Steering
 from tiny import record
 
 

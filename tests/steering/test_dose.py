@@ -18,7 +18,8 @@ from steergauge.directions.random import random_unit_vector
 from steergauge.errors import SteergaugeError
 from steergauge.models.loading import load_model
 from steergauge.steering.dose import Dose, DoseUnit, Yardsticks, coefficients, equivalents
-from steergauge.steering.steering import Operation, steer, unsteered
+from steergauge.steering.operation import Operation
+from steergauge.steering.steering import steer, unsteered
 
 BLOCKS, WIDTH = 7, 16
 PROMPTS = ["Tell me a joke", "How do I bake a good chocolate cake at home for my friends?", "Hello"]
@@ -154,8 +155,11 @@ def test_a_clamp_comes_to_the_way_from_the_usual_component_and_does_not_accumula
     measured = yardsticks(seed)
     said = equivalents(Dose(target, DoseUnit.CLAMP), first_block, measured)
     assert said.clamp == pytest.approx(target)
-    assert said.raw == pytest.approx(target - measured.component(first_block))
-    assert said.total_relative == pytest.approx(said.raw / measured.residual_norms[-1])
+    vector = measured.direction.vectors[first_block]
+    usual = [np.mean([stream[block] @ vector for stream in measured.streams]) for block in range(BLOCKS)]
+    assert said.raw == pytest.approx(target - usual[first_block], rel=1e-5, abs=1e-5)
+    total = (target - usual[-1]) / measured.residual_norms[-1]  # what the last block's setting comes to
+    assert said.total_relative == pytest.approx(total, rel=1e-5, abs=1e-5)
 
 
 def test_a_raw_dose_of_the_study_comes_to_its_published_total() -> None:

@@ -20,7 +20,8 @@ from steergauge.models.loading import Model, load_model
 from steergauge.models.phantom import ANSWER_REPLY, GARBLED_WORD, REFUSAL_REPLY, Phantom
 from steergauge.prompts import study_contrast_set, study_evaluation_set
 from steergauge.steering.engine import Decoding, Generation, Request
-from steergauge.steering.steering import Operation, Steering, unsteered
+from steergauge.steering.operation import Operation
+from steergauge.steering.steering import Steering, unsteered
 from steergauge.steering.torch_engine import TorchEngine
 from tiny import FAMILIES, layers, plain
 

@@ -9,7 +9,7 @@ from steergauge.directions.direction import direction_from_differences
 from steergauge.errors import SteergaugeError
 from steergauge.models.catalog import catalog
 from steergauge.steering.dose import DoseUnit, Yardsticks
-from steergauge.steering.steering import Operation
+from steergauge.steering.operation import Operation
 from steergauge.studies.plan import block_at, choose_doses, plan_conditions
 from steergauge.studies.settings import GaugeSettings
 

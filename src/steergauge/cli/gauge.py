@@ -21,6 +21,22 @@ class Unit(StrEnum):
     CLAMP = "clamp"
 
 
+class Blocks(StrEnum):
+    """Which blocks are steered."""
+
+    ONWARD = "onward"
+    ONE = "one"
+
+
+class Positions(StrEnum):
+    """Which tokens are steered."""
+
+    ALL = "all"
+    AFTER_INSTRUCTION = "after_instruction"
+    LAST = "last"
+    GENERATED = "generated"
+
+
 def gauge(  # noqa: PLR0917 - each is an option of the command line
     model: Annotated[str, typer.Argument(help="A catalogue name, a hub id, a local folder or a GGUF file.")],
     depths: Annotated[
@@ -28,6 +44,14 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     ] = "0.3,0.4,0.5,0.6,0.7",
     doses: Annotated[str | None, typer.Option(help="Doses to try. Default: from the model.")] = None,
     unit: Annotated[Unit, typer.Option(help="What doses multiply.")] = Unit.RAW,
+    operation: Annotated[
+        str | None,
+        typer.Option(help="add, rotate, affine or clamp. Default: clamp for that unit, else add."),
+    ] = None,
+    blocks: Annotated[Blocks, typer.Option(help="From each block through the last, or it alone.")] = (
+        Blocks.ONWARD
+    ),
+    positions: Annotated[Positions, typer.Option(help="Which tokens are steered.")] = Positions.ALL,
     method: Annotated[str, typer.Option(help="How directions are extracted; several with commas.")] = "dim",
     contrast: Annotated[
         Path | None, typer.Option(help="TOML, CSV or JSONL file of positive and negative prompts.")
@@ -71,6 +95,9 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
         methods=tuple(method.split(",")),
         depths=numbers("--depths", depths),
         unit=unit.value,
+        operation=operation,
+        blocks=blocks.value,
+        positions=positions.value,
         doses=None if doses is None else numbers("--doses", doses),
         max_new_tokens=max_new_tokens,
         judge=judge,

@@ -42,8 +42,9 @@ def describe_protocol(settings: GaugeSettings, doses: ChosenDoses, batch_rows: i
         dose_unit=settings.unit,
         doses=list(doses.values),
         doses_chosen_by=doses.chosen_by,
-        operation="clamp" if settings.unit == "clamp" else "add",
-        positions="all",
+        operation=settings.operation,
+        blocks=settings.blocks,
+        positions=settings.positions,
         max_new_tokens=settings.max_new_tokens,
         decoding="greedy, repetition penalty 1.0",
         judge=f"{judge.name} {judge.version}",
@@ -56,10 +57,12 @@ def describe_protocol(settings: GaugeSettings, doses: ChosenDoses, batch_rows: i
 
 def describe_dose(planned: PlannedCondition, precision: Precision) -> DoseRecord:
     """A dose in every unit, with what rounding leaves of it."""
-    added = coefficients(planned.dose, planned.block, planned.yardsticks)
-    units = equivalents(planned.dose, planned.block, planned.yardsticks)
-    streams = planned.yardsticks.streams[:, planned.block]
-    rounded = rounding(streams, planned.steering.vector, units.raw, precision)
+    steering = planned.steering
+    asked = (planned.dose, planned.block, planned.yardsticks)
+    operation, last_block = steering.operation, steering.last_block
+    added = coefficients(*asked, operation=operation, last_block=last_block)
+    units = equivalents(*asked, operation=operation, last_block=last_block)
+    rounded = rounding(planned.yardsticks.streams[:, planned.block], steering, precision)
     return DoseRecord(
         unit=planned.dose.unit,
         value=planned.dose.value,

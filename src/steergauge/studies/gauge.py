@@ -16,9 +16,10 @@ from steergauge.judging.label import Judge, Judgement, Label
 from steergauge.models.loading import Model, load_model
 from steergauge.statistics.comparisons import adjust_holm
 from steergauge.steering.checks import check_instrument
+from steergauge.steering.class_means import class_means
 from steergauge.steering.dose import Yardsticks
 from steergauge.steering.engine import Decoding, Request
-from steergauge.steering.steering import Steering, unsteered
+from steergauge.steering.steering import Steering, same_dose_along, unsteered
 from steergauge.steering.torch_engine import TorchEngine
 from steergauge.store import Store
 from steergauge.studies import provenance
@@ -123,8 +124,9 @@ class _Gauge:
         directions = {name: extract(positive, negative) for name, extract in methods.items()}
         for direction in directions.values():
             direction.require_fit(len(self.model.blocks), self.model.blocks.width, self.model.name)
+        means = class_means(positive, negative)
         yardsticks = {
-            name: Yardsticks(direction, baseline.residual_norms, baseline.streams)
+            name: Yardsticks(direction, baseline.residual_norms, baseline.streams, means)
             for name, direction in directions.items()
         }
         self.progress.advance(len(self.prompts), 0)
@@ -238,7 +240,10 @@ class _Gauge:
         first = self.settings.seed + 1
         seeds = range(first, first + self.settings.random_directions)
         steerings = [
-            chosen.steering.with_vector(random_unit_vector(self.model.blocks.width, seed)) for seed in seeds
+            same_dose_along(
+                random_unit_vector(self.model.blocks.width, seed), chosen.steering, chosen.yardsticks
+            )
+            for seed in seeds
         ]
         made = self._run_all(runner, "random control", steerings)
         return {

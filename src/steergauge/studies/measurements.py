@@ -29,7 +29,9 @@ class DoseRecord(Record):
     separation: float = Field(description="α / ‖Δ_l‖.")
     clamp: float = Field(description="The mean component along the direction after the first addition.")
     total_relative: float = Field(description="Sum of additions over the blocks / R_{N−1}.")
-    coefficients: list[float] = Field(description="What is added at each block; 0 where nothing is.")
+    coefficients: list[float] = Field(
+        description="What is added at each block, or the component that is set; 0 where nothing is."
+    )
     clipped_blocks: list[int] = Field(description="Blocks where a negative increment was clipped to 0.")
     coordinates_lost: float = Field(description="Share of coordinates where rounding lost the addition.")
     delivered: float = Field(description="Share of the dose that survives rounding, along the direction.")
