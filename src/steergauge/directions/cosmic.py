@@ -15,8 +15,8 @@ from steergauge.directions.passes import Job, Progress, SharedPasses
 from steergauge.directions.scores import (
     cosine,
     kl_divergence,
-    pairwise_cosine,
-    pairwise_cosines,
+    paired_cosine,
+    paired_cosines,
     pooled_cosine,
 )
 from steergauge.directions.selection import Candidate, Fall, Selection, select
@@ -30,6 +30,7 @@ from steergauge.directions.trials import (
     template_positions,
     trial_jobs,
 )
+from steergauge.errors import SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.prompts import ContrastSet
 
@@ -131,14 +132,19 @@ def cosmic_study(
 
     Raises:
         NothingLeftError: the classes differ nowhere.
-        SteergaugeError: a prompt is shorter than five tokens.
+        SteergaugeError: the prompts are not pairs, or one is shorter than five tokens.
     """
     positive, negative = contrast.positive, contrast.negative
+    if len(positive) != len(negative):
+        raise SteergaugeError(
+            f"cosmic_study compares pairs, and there are {len(positive)} positive and {len(negative)} negative "
+            "prompts; give every prompt its counterpart, in the same order"
+        )
     prompts = ClassSplit(positive, negative, positive, negative)
     fit = fit_classes(model, positive, negative, STUDY_POSITIONS)
     layers = range(1, int(0.8 * len(model.blocks)) + 1)
     ends = (each.ends[:, layers].astype(np.float64) for each in (fit.positive, fit.negative))
-    low_layers = tuple(layers[index] for index in _lowest(pairwise_cosines(*ends), int(0.1 * len(layers))))
+    low_layers = tuple(layers[index] for index in _lowest(paired_cosines(*ends), int(0.1 * len(layers))))
     passes = SharedPasses(model, low_layers)
     places = [Place(position, layer) for position in STUDY_POSITIONS for layer in layers]
     trials = {place: _study_jobs(fit, place, prompts) for place in places}
@@ -154,8 +160,8 @@ def cosmic_study(
         if place.layer < max(low_layers):
             ablated, added = next(readings), next(readings)
         scores = {
-            "comply": pairwise_cosine(ablated.hidden, unsteered_negative.hidden),
-            "refuse": pairwise_cosine(added.hidden, unsteered_positive.hidden),
+            "comply": paired_cosine(ablated.hidden, unsteered_negative.hidden),
+            "refuse": paired_cosine(added.hidden, unsteered_positive.hidden),
         }
         finite = all(map(math.isfinite, scores.values()))
         return Candidate(*place, place.layer, scores, None if finite else Fall.NOT_FINITE)

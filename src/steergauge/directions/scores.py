@@ -28,21 +28,18 @@ def pooled_cosine(hidden: Array, others: Array) -> float:
     return cosine(hidden.mean(axis=(0, 1)), others.mean(axis=(0, 1)))
 
 
-def pairwise_cosine(hidden: Array, others: Array) -> float:
-    """The study's: at each layer the mean of every prompt's cosine with every other one's, then over layers.
+def paired_cosine(hidden: Array, others: Array) -> float:
+    """The study's: the mean over pairs of the i-th prompts' cosine at each layer, then over layers.
 
-    Shapes as in `pooled_cosine`.
+    Shapes as in `pooled_cosine`, with as many prompts in both.
     """
-    return float(np.mean(pairwise_cosines(hidden, others)))
+    return float(np.mean(paired_cosines(hidden, others)))
 
 
-def pairwise_cosines(hidden: Array, others: Array) -> Array:
-    """The mean of every prompt's cosine with every other one's, (layers,)."""
-    # The mean of the products of unit vectors is the product of their means.
-    one, other = (
-        (each / np.linalg.norm(each, axis=-1, keepdims=True)).mean(axis=0) for each in (hidden, others)
-    )
-    cosines: Array = np.einsum("lw,lw->l", one, other)
+def paired_cosines(hidden: Array, others: Array) -> Array:
+    """The mean over pairs of the i-th prompts' cosine, (layers,)."""
+    units, other_units = (each / np.linalg.norm(each, axis=-1, keepdims=True) for each in (hidden, others))
+    cosines: Array = np.einsum("plw,plw->l", units, other_units) / len(hidden)
     return cosines
 
 
