@@ -5,9 +5,11 @@ from steergauge.directions.edits import ablation
 from steergauge.directions.fit import ClassReadings, Fit
 from steergauge.directions.passes import SharedPasses
 from steergauge.directions.selection import Candidate, Fall, NothingLeftError, Selection, select, tabulate
+from steergauge.directions.selections import SELECTIONS
 from steergauge.directions.split import ClassSplit
 from steergauge.directions.trials import Place, Trial, judge_trials
 from steergauge.models.loading import Model
+from steergauge.prompts import study_contrast_set
 
 LAYERS = 10
 GOOD = {"comply": 0.9, "refuse": 0.9, "kl": 0.01}
@@ -113,3 +115,13 @@ def test_a_difference_within_the_rounding_of_float32_is_none() -> None:
     np.testing.assert_array_equal(fit.difference(-1, 1), [1.0, 0, 0, 0])
     unknown = Fit((-1,), ClassReadings(other * np.nan, nothing), ClassReadings(mean, nothing))
     assert unknown.difference(-1, 0) is not None  # its scores will say that they are not finite
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_every_selection_of_the_table_names_itself_and_repeats_itself(
+    name: str, phantom_model: Model
+) -> None:
+    one, same = (SELECTIONS[name](phantom_model, study_contrast_set(), seed=2) for _ in range(2))
+    assert one.method == one.direction.method == name
+    assert one.chosen == same.chosen
+    assert one.direction.digest == same.direction.digest
