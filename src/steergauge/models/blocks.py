@@ -55,6 +55,44 @@ def reading(modules: Sequence[nn.Module], read: Callable[[int, Tensor], None]) -
             handle.remove()
 
 
+@contextmanager
+def entering(modules: Sequence[nn.Module], change: Callable[[int, Tensor], Tensor]) -> Iterator[None]:
+    """Gives each module k `change(k, stream)` in place of the stream that enters it while the context is open."""
+
+    def hook(index: int) -> Callable[..., Any]:
+        def changed(_module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+            if inputs:
+                return (change(index, inputs[0]), *inputs[1:]), keywords
+            return inputs, keywords | {"hidden_states": change(index, keywords["hidden_states"])}
+
+        return changed
+
+    handles = [
+        module.register_forward_pre_hook(hook(index), with_kwargs=True)
+        for index, module in enumerate(modules)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def leaving(modules: Sequence[nn.Module], change: Callable[[int, Tensor], Tensor]) -> Iterator[None]:
+    """Puts `change(k, stream)` in place of the stream that each module k returns while the context is open."""
+
+    def hook(index: int) -> Callable[..., BlockOutput]:
+        return lambda _module, _inputs, output: with_stream(output, change(index, stream_of(output)))
+
+    handles = [module.register_forward_hook(hook(index)) for index, module in enumerate(modules)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def find_blocks(model: nn.Module, input_ids: Tensor) -> Blocks:
     """Finds the module list whose entries run one after another on the residual stream.
 
