@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from steergauge.cli.options import load, numbers
+from steergauge.cli.options import load, numbers, told_written
 
 
 class Unit(StrEnum):
@@ -28,7 +27,13 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     ] = "0.3,0.4,0.5,0.6,0.7",
     doses: Annotated[str | None, typer.Option(help="Doses to try. Default: from the model.")] = None,
     unit: Annotated[Unit, typer.Option(help="What doses multiply.")] = Unit.RAW,
-    method: Annotated[str, typer.Option(help="How directions are extracted; several with commas.")] = "dim",
+    method: Annotated[
+        str | None, typer.Option(help="How directions are extracted; several with commas. Default: dim.")
+    ] = None,
+    direction: Annotated[
+        list[Path] | None,
+        typer.Option(help="A direction's .safetensors or .gguf file, in place of a method or beside one."),
+    ] = None,
     contrast: Annotated[
         Path | None, typer.Option(help="TOML, CSV or JSONL file of positive and negative prompts.")
     ] = None,
@@ -68,7 +73,8 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     settings = gauge_settings(
         contrast_set=load_contrast_set(contrast) if contrast else study_contrast_set(),
         evaluation_set=load_evaluation_set(prompts) if prompts else study_evaluation_set(),
-        methods=tuple(method.split(",")),
+        methods=tuple(method.split(",")) if method else () if direction else ("dim",),
+        directions=tuple(direction or ()),
         depths=numbers("--depths", depths),
         unit=unit.value,
         doses=None if doses is None else numbers("--doses", doses),
@@ -94,5 +100,4 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
         if path is not None:
             write(result, path)
             written.append(path)
-    for path in written:
-        Console(soft_wrap=True).print(f"written: {escape(str(path.absolute()))}", highlight=False)
+    told_written(*written)
