@@ -9,8 +9,6 @@ from steergauge.report.figures import BOTTOM, LEFT, RIGHT, TOP, Chart, Line, Poi
 from steergauge.report.standalone import standalone_page
 from steergauge.studies.stability import BlockRecord, DesignRecord, MethodRecord, StabilityResult
 
-RULE = f"robust: a median of at least {ROBUST_COSINE}"
-
 
 def cosine(value: float) -> str:
     """Three decimals, without the zero; what is below the line never reads as on it."""
@@ -132,7 +130,7 @@ def stability_page(result: StabilityResult) -> str:
         headline=headline(result),
         cautions=cautions(result),
         methods=[(method, [(design, next(drawn)) for design in method.designs]) for method in result.methods],
-        rule=RULE,
+        robust_cosine=ROBUST_COSINE,
         cosine=cosine,
         spread=spread,
         design_words=design_words,

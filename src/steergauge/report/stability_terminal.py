@@ -4,8 +4,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from steergauge.directions.stability import Robustness
-from steergauge.report.stability import RULE, cautions, cosine, design_words, headline, spread
+from steergauge.directions.stability import ROBUST_COSINE, Robustness
+from steergauge.report.stability import cautions, cosine, design_words, headline, spread
 from steergauge.report.terminal import item, plain
 from steergauge.studies.stability import BlockRecord, MethodRecord, StabilityResult
 
@@ -26,7 +26,8 @@ def render_stability(result: StabilityResult, console: Console) -> None:
         item(console, "!", caution, "yellow")
     for method in result.methods:
         console.print()
-        console.print(plain(f"{method.method}: median cosine [95% of draws] by block; * {RULE}", "bold"))
+        said = f"{method.method}: median cosine [95% of draws] by block; * robust, from {ROBUST_COSINE}"
+        console.print(plain(said, "bold"))
         console.print(_table(method))
 
 
