@@ -188,6 +188,7 @@ def test_a_direction_alone_is_measured_alone(run: Run, phantom: Phantom, tmp_pat
         (["direction", "d.safetensors", "--scale", "2"], "belongs to a .gguf file"),
         (["direction", "d.safetensors", "--from", "0"], "belongs to a .gguf file"),
         (["direction", "d.gguf", "--method", "smv"], "no extraction method 'smv'"),
+        (["gauge", "--method", ""], "no extraction method ''"),
         (["gauge", "--direction", "missing.safetensors"], "cannot read the direction missing.safetensors"),
         (["gauge", "--direction", "missing.gguf"], "cannot read the control vector missing.gguf"),
         (

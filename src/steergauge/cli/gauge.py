@@ -70,10 +70,12 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     from steergauge.studies.settings import gauge_settings
 
     page = html or Path(f"{re.sub(r'[^A-Za-z0-9.-]+', '-', model).strip('-.')}.html")
+    if method is None and not direction:
+        method = "dim"
     settings = gauge_settings(
         contrast_set=load_contrast_set(contrast) if contrast else study_contrast_set(),
         evaluation_set=load_evaluation_set(prompts) if prompts else study_evaluation_set(),
-        methods=tuple(method.split(",")) if method else () if direction else ("dim",),
+        methods=() if method is None else tuple(method.split(",")),
         directions=tuple(direction or ()),
         depths=numbers("--depths", depths),
         unit=unit.value,

@@ -1,7 +1,7 @@
 """A measurement of stability as it is declared and returned, and its verdict: robust or fragile, block by block and overall."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from typing import Any, Literal
 
@@ -138,17 +138,7 @@ def judge_method(method: str, found: Sequence[Stability]) -> MethodRecord:
             draws=one.draws,
             degenerate=one.degenerate,
             reason=one.reason,
-            blocks=[
-                BlockRecord(
-                    block=at.block,
-                    median=at.median,
-                    low=at.low,
-                    high=at.high,
-                    minimum=at.minimum,
-                    verdict=at.verdict,
-                )
-                for at in one.by_block
-            ],
+            blocks=[BlockRecord(**asdict(at)) for at in one.by_block],
         )
         for one in found
     ]
@@ -158,12 +148,11 @@ def judge_method(method: str, found: Sequence[Stability]) -> MethodRecord:
 
 
 def _sentence(method: str, designs: Sequence[DesignRecord]) -> str:
-    rule = f"the median cosine is at least {ROBUST_COSINE}"
-    names = {design.design: _NAMES[design.design] for design in designs}
     if not any(design.fragile for design in designs):
-        return f"{method} is robust: {rule} at every block, {' and '.join(names.values())}."
+        where = " and ".join(_NAMES[design.design] for design in designs)
+        return f"{method} is robust: the median cosine is at least {ROBUST_COSINE} at every block, {where}."
     worst_first = sorted(designs, key=lambda design: -len(design.fragile))
-    parts = [f"{_at(design.fragile, len(design.blocks))} {names[design.design]}" for design in worst_first]
+    parts = [f"{_at(design.fragile, len(design.blocks))} {_NAMES[design.design]}" for design in worst_first]
     return f"{method} is fragile: the median cosine is below {ROBUST_COSINE} at {', at '.join(parts)}."
 
 
