@@ -44,6 +44,8 @@ def test_nothing_said_is_the_studys_protocol() -> None:
         ({"seed": -1}, "seed: "),
         ({"wave_rows": 0}, "wave_rows: "),
         ({"judge": "stdy"}, "no judge 'stdy': did you mean study"),
+        ({"methods": ()}, "neither a method nor a direction"),
+        ({"directions": ("missing.gguf",)}, "cannot read the control vector missing.gguf"),
         ({"methods": ("dim", "dimm")}, "no extraction method 'dimm'; did you mean dim"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",

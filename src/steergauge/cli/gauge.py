@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from steergauge.cli.options import load, numbers
+from steergauge.cli.options import load, numbers, told_written
 
 
 class Unit(StrEnum):
@@ -52,7 +51,13 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
         Blocks.ONWARD
     ),
     positions: Annotated[Positions, typer.Option(help="Which tokens are steered.")] = Positions.ALL,
-    method: Annotated[str, typer.Option(help="How directions are extracted; several with commas.")] = "dim",
+    method: Annotated[
+        str | None, typer.Option(help="How directions are extracted; several with commas. Default: dim.")
+    ] = None,
+    direction: Annotated[
+        list[Path] | None,
+        typer.Option(help="A direction's .safetensors or .gguf file, in place of a method or beside one."),
+    ] = None,
     contrast: Annotated[
         Path | None, typer.Option(help="TOML, CSV or JSONL file of positive and negative prompts.")
     ] = None,
@@ -89,10 +94,13 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     from steergauge.studies.settings import gauge_settings
 
     page = html or Path(f"{re.sub(r'[^A-Za-z0-9.-]+', '-', model).strip('-.')}.html")
+    if method is None and not direction:
+        method = "dim"
     settings = gauge_settings(
         contrast_set=load_contrast_set(contrast) if contrast else study_contrast_set(),
         evaluation_set=load_evaluation_set(prompts) if prompts else study_evaluation_set(),
-        methods=tuple(method.split(",")),
+        methods=() if method is None else tuple(method.split(",")),
+        directions=tuple(direction or ()),
         depths=numbers("--depths", depths),
         unit=unit.value,
         operation=operation,
@@ -121,5 +129,4 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
         if path is not None:
             write(result, path)
             written.append(path)
-    for path in written:
-        Console(soft_wrap=True).print(f"written: {escape(str(path.absolute()))}", highlight=False)
+    told_written(*written)

@@ -38,11 +38,12 @@ class Point(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A named run of points; its role chooses its colour."""
+    """A named run of points; its role chooses its colour. A named band fills their intervals, else they are bars."""
 
     name: str
     role: str
     points: list[Point]
+    band: str = ""
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,10 @@ def describe_model(model: Model, example: str) -> ModelRecord:
     )
 
 
-def describe_protocol(settings: GaugeSettings, doses: ChosenDoses, batch_rows: int) -> ProtocolRecord:
-    """The settings with all that they resolved to."""
+def describe_protocol(
+    settings: GaugeSettings, methods: list[str], doses: ChosenDoses, batch_rows: int
+) -> ProtocolRecord:
+    """The settings with all that they resolved to; `methods` names imported directions too."""
     judge = find_judge(settings.judge)
     return ProtocolRecord(
         contrast_set=settings.contrast_set.name,
@@ -37,7 +39,7 @@ def describe_protocol(settings: GaugeSettings, doses: ChosenDoses, batch_rows: i
         negative=list(settings.contrast_set.negative),
         evaluation_set=settings.evaluation_set.name,
         prompts=[prompt.text for prompt in settings.evaluation_set.prompts],
-        methods=list(settings.methods),
+        methods=methods,
         depths=list(settings.depths),
         dose_unit=settings.unit,
         doses=list(doses.values),

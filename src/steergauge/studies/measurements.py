@@ -8,6 +8,10 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def to_json(self) -> str:
+        """The documented JSON form (docs/json.md)."""
+        return self.model_dump_json(by_alias=True, indent=2)
+
 
 class Rate(Record):
     """Successes among distinct prompts, with a Wilson 95% interval; all as fractions of one."""

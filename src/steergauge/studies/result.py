@@ -90,6 +90,9 @@ class DirectionRecord(Record):
     )
     residual_norms: list[float] = Field(description="Median residual norm on benign prompts, R_k.")
     digest: str = Field(description="SHA-256 over the direction's bytes.")
+    source: str = Field(
+        default="", description="The file it was imported from; empty where it was extracted here."
+    )
 
 
 class Check(Record):
@@ -182,10 +185,6 @@ class GaugeResult(Record):
     def generations_to_pandas(self) -> pd.DataFrame:
         """One row a generation: its condition, prompt, text and label."""
         return pd.DataFrame([generation.model_dump(mode="json") for generation in self.generations])
-
-    def to_json(self) -> str:
-        """The documented JSON form (docs/json.md), without the outputs."""
-        return self.model_dump_json(by_alias=True, indent=2)
 
 
 def _flat(condition: ConditionResult) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 import math
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from steergauge.directions.formats import read_direction_file
 from steergauge.directions.methods import find_method
 from steergauge.errors import SteergaugeError
 from steergauge.judging.judges import find_judge
@@ -29,7 +31,10 @@ class GaugeSettings(BaseModel):
 
     contrast_set: ContrastSet = Field(default_factory=study_contrast_set)
     evaluation_set: EvaluationSet = Field(default_factory=study_evaluation_set)
-    methods: tuple[str, ...] = Field(default=("dim",), min_length=1)
+    methods: tuple[str, ...] = ("dim",)
+    directions: tuple[Path, ...] = Field(
+        default=(), description="Files of directions that are measured beside those extracted."
+    )
     depths: tuple[float, ...] = Field(
         default=(0.3, 0.4, 0.5, 0.6, 0.7),
         min_length=1,
@@ -67,6 +72,10 @@ class GaugeSettings(BaseModel):
         operation_of(self.unit, self.operation)
         for method in self.methods:
             find_method(method)
+        for path in self.directions:
+            read_direction_file(path)
+        if not self.methods and not self.directions:
+            raise ValueError("there is neither a method nor a direction to measure")
         for depth in self.depths:
             if not 0 <= depth < 1:
                 raise ValueError(f"a depth is a fraction from 0 to below 1, not {depth}")
