@@ -91,6 +91,15 @@ def test_the_grid_is_every_block_with_every_dose_in_order() -> None:
         np.testing.assert_array_equal(one.steering.vector, yardsticks().direction.vectors[one.block])
 
 
+def test_every_condition_is_steered_by_the_operation_at_the_blocks_and_positions_of_the_settings() -> None:
+    settings = GaugeSettings(depths=(0.3, 0.7), operation="rotate", blocks="one", positions="last")
+    for one in plan_conditions(settings, (1.0, 2.0), {"dim": yardsticks()}):
+        steering = one.steering
+        assert (steering.operation, steering.positions) == ("rotate", "last")
+        assert list(steering.blocks) == [one.block]
+        assert np.flatnonzero(steering.coefficients).tolist() == [one.block]
+
+
 def test_depths_on_the_same_block_are_one() -> None:
     planned = plan_conditions(GaugeSettings(depths=(0.5, 0.55, 0.59)), (1.0,), {"dim": yardsticks()})
     assert [one.block for one in planned] == [5]

@@ -204,14 +204,27 @@ def equivalents(
     values = coefficients(dose, first_block, yardsticks, operation=operation, last_block=last_block).values
     last = yardsticks.direction.blocks - 1 if last_block is None else last_block
     usual = yardsticks.components(yardsticks.direction.vectors[first_block])
-    if operation_of(dose.unit, operation).sets_component:
+    resolved = operation_of(dose.unit, operation)
+    if resolved.sets_component:
         raw, total = float(values[first_block] - usual[first_block]), float(values[last] - usual[last])
     else:
         raw, total = float(values[first_block]), float(values.sum())
+    if resolved is Operation.ROTATE:
+        left = _turned_components(raw, first_block, yardsticks)
+    else:
+        left = float(usual[first_block]) + raw
     return Equivalents(
         raw=raw,
         relative=raw / float(yardsticks.residual_norms[first_block]),
         separation=raw / float(yardsticks.direction.raw_norms[first_block]),
-        clamp=float(usual[first_block]) + raw,
+        clamp=left,
         total_relative=total / float(yardsticks.residual_norms[-1]),
     )
+
+
+def _turned_components(amount: float, block: int, yardsticks: Yardsticks) -> float:
+    """The mean component after a turn, which ends where all of a stream is along û."""
+    streams = yardsticks.streams[:, block].astype(np.float64)
+    norms = np.linalg.norm(streams, axis=1)
+    components = streams @ yardsticks.direction.vectors[block]
+    return float(np.clip(components + amount, -norms, norms).mean())

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,9 @@ class HeadSteering:
         additions: what is added, (blocks, heads, head width); 0 for the heads that stay as they are.
     """
 
-    additions: NDArray[np.float32]
+    positions: ClassVar = Positions.LAST
 
-    positions = Positions.LAST
+    additions: NDArray[np.float32]
 
     @property
     def vector(self) -> NDArray[np.float32]:

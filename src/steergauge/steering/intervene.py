@@ -18,11 +18,9 @@ from steergauge.steering.steering import Steering, unsteered
 def intervene(steerings: Sequence[AnySteering], model: Model) -> "Intervention | MixedIntervention":
     """What does the steerings' work on a model, one row each."""
     streams = [one for one in steerings if isinstance(one, Steering)]
-    return (
-        Intervention(streams, model.device)
-        if streams == list(steerings)
-        else MixedIntervention(steerings, model)
-    )
+    if len(streams) < len(steerings):
+        return MixedIntervention(steerings, model)
+    return Intervention(streams, model.device)
 
 
 class MixedIntervention:

@@ -24,6 +24,9 @@ class Steering:
         operation: what is done.
         last_block: the last that is steered; None for the model's last.
         positions: the tokens that are steered.
+
+    Raises:
+        ValueError: an ablation with a coefficient.
     """
 
     vector: NDArray[np.float32]
@@ -32,6 +35,10 @@ class Steering:
     operation: Operation = Operation.ADD
     last_block: int | None = None
     positions: Positions = Positions.ALL
+
+    def __post_init__(self) -> None:
+        if self.operation is Operation.ABLATE and self.coefficients.any():
+            raise ValueError("an ablation has no coefficients other than 0; to set a component, clamp it")
 
     @property
     def blocks(self) -> range:
