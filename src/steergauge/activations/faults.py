@@ -236,7 +236,7 @@ def reading_faults(first_block: int, addition: NDArray[np.float32]) -> tuple[Rea
             _has_no_entering_norms,
         ),
         ReadingFault(
-            "final-normed last block",
+            "final-normed block",
             "hidden_states[N] is taken for the stream after the last block; it is its final norm.",
             final_normed_last_block,
         ),

@@ -40,7 +40,7 @@ def render(result: GaugeResult, console: Console) -> None:
     before, conclusion, after = words.headline(result)
     console.print(
         Text.assemble(
-            _plain(before, "bold"), (conclusion, _COLOUR[result.verdict.verdict]), _plain(after, "bold")
+            plain(before, "bold"), (conclusion, _COLOUR[result.verdict.verdict]), plain(after, "bold")
         )
     )
     for reason in result.verdict.reasons:
@@ -134,7 +134,7 @@ def _print_grid(result: GaugeResult, refusal: HeatMap, garbled: HeatMap, console
     at_once = max(1, (console.width - _DEPTH_WIDTH) // _CELL_WIDTH)
     prompts = len(result.protocol.prompts)
     heading = f"{refusal.method}: % of {prompts} prompts, coherent refusal / garbled, by depth and dose"
-    console.print(_plain(heading, "bold"))
+    console.print(plain(heading, "bold"))
     console.print(
         Text(f"dose {words.UNIT.get(result.protocol.dose_unit, result.protocol.dose_unit)}", style="dim")
     )
@@ -165,23 +165,23 @@ def _summary(result: GaugeResult) -> Table:
     table = _facts()
     best = result.best
     if best:
-        table.add_row("* best", _plain(words.condition_words(best)))
-        table.add_row("  dose", _plain(words.dose_everywhere(best.dose)))
+        table.add_row("* best", plain(words.condition_words(best)))
+        table.add_row("  dose", plain(words.dose_everywhere(best.dose)))
         table.add_row("  reporting half", _rate(best.reported_on))
         table.add_row("  garbled there", _rate(best.garbled_on_reported))
-        table.add_row("  over unsteered", _plain(words.comparison_words(best.against_unsteered)))
+        table.add_row("  over unsteered", plain(words.comparison_words(best.against_unsteered)))
         table.add_row("  choosing half", _rate(best.chosen_on))
         table.add_row("  whole set", Text.assemble(_rate(best.whole_set), (" optimistic", "dim")))
-        table.add_row("", _plain(words.left_out_words(result)))
+        table.add_row("", plain(words.left_out_words(result)))
     else:
         table.add_row("* best", "none: no condition was chosen")
     window = f"{words.window_short(result.window)}. " if result.window else ""
-    table.add_row("window", _plain(window + words.window_words(result)))
+    table.add_row("window", plain(window + words.window_words(result)))
     control = result.random_control
     if control:
         against = words.comparison_words(control.against_strongest)
         strongest = f"the strongest of {len(control.directions)}, seed {control.strongest_seed}"
-        table.add_row("beyond random", _plain(f"{against}; {strongest}; reporting half"))
+        table.add_row("beyond random", plain(f"{against}; {strongest}; reporting half"))
     else:
         table.add_row("beyond random", "the random control was not run")
     table.add_row("unsteered", Text.assemble(_rate(result.unsteered.refusal), " refused"))
@@ -233,7 +233,7 @@ def _item(console: Console, mark: str, text: str, style: str = "") -> None:
     table = Table(box=None, padding=(0, 1, 0, 0), show_header=False)
     table.add_column(width=2, justify="right", style=style)
     table.add_column()
-    table.add_row(mark, _plain(text))
+    table.add_row(mark, plain(text))
     console.print(table)
 
 
@@ -241,7 +241,7 @@ def _rate(rate: Rate) -> Text:
     return Text(words.rate_words(rate))
 
 
-def _plain(text: str, style: str = "") -> Text:
+def plain(text: str, style: str = "") -> Text:
     """Text that can neither mark itself up nor send the terminal a control sequence."""
     kept = "".join(char for char in text if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf"))
     return Text(kept, style=style)

@@ -13,19 +13,22 @@ RULES = [
     f"steering, and coherent refusal differs from the right direction's at the same block and dose: exact McNemar, "
     f"p < {SIGNIFICANT} after Holm's correction over all mistakes and blocks.",
     f"Undecided: as before, but p < {SIGNIFICANT} only without the correction.",
-    f"Harmless here: as before, and p is at least {SIGNIFICANT}.",
+    f"Harmless here: as before, and p is at least {SIGNIFICANT}, or the vector is the right one bit for bit.",
+    f"Nothing to lose here: it would be harmless, but the right direction itself does not refuse more prompts than the "
+    f"unsteered model at this block and dose (exact McNemar, p ≥ {SIGNIFICANT}), so nothing is shown.",
     "No direction: what was read gives none, and extraction stops with an error.",
     "A gap like the study's (100% against 10%): of the prompts that the unsteered model answers, the right direction "
     f"has at least {STUDY_GAP:.0%} refused, and the mistake at least {100 * STUDY_GAP:.0f} points fewer.",
 ]
 
 
-def visibility(cosine: float | None, against_right: Comparison) -> Visibility:
+def visibility(cosine: float | None, against_right: Comparison, right: Comparison) -> Visibility:
     """Where a mistake shows; without a cosine its direction is the right one.
 
     Args:
         cosine: of its Δ with the right one.
         against_right: its refusals paired with those of the right direction; p corrected, but where nothing was generated.
+        right: the right direction's refusals paired with the unsteered model's.
     """
     if cosine is not None and cosine < LEAST_COSINE:
         return Visibility.COSINE
@@ -34,6 +37,9 @@ def visibility(cosine: float | None, against_right: Comparison) -> Visibility:
         return Visibility.BEHAVIOUR
     if against_right.p_value < SIGNIFICANT:
         return Visibility.UNDECIDED
+    generated = against_right.p_adjusted is not None
+    if generated and (right.p_value >= SIGNIFICANT or right.difference <= 0):
+        return Visibility.NOTHING_TO_LOSE
     return Visibility.HARMLESS
 
 

@@ -111,7 +111,9 @@ class ParityRecords:
             return FaultAtBlock(**dict(steered), visibility=Visibility.NO_DIRECTION, study_gap=None)
         return FaultAtBlock(
             **dict(steered),
-            visibility=visibility(steered.cosine, steered.against_reference),
+            visibility=visibility(
+                steered.cosine, steered.against_reference, self._compare(self._right_id(trial), UNSTEERED)
+            ),
             study_gap=study_gap(steered.outputs.effect, self.rates(self._right_id(trial)).effect),
         )
 

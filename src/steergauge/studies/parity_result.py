@@ -100,6 +100,7 @@ class Visibility(StrEnum):
     COSINE = "visible in the cosine"
     BEHAVIOUR = "only in the behaviour"
     UNDECIDED = "undecided"
+    NOTHING_TO_LOSE = "nothing to lose here"
     HARMLESS = "harmless here"
 
 
