@@ -7,6 +7,7 @@ steered with like any other reading. None is right, and none raises on its own: 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -43,19 +44,15 @@ def right_padding(model: Model, prompts: Sequence[str], positions: Sequence[int]
     """Pads on the right and reads at −1: in all but the longest prompt of a batch, padding."""
     rendered = [model.template.render(prompt) for prompt in prompts]
     encodings = (_tokenized(model, some, "right", add_special_tokens=False) for some in in_batches(rendered))
-    return Activations(_read(model, encodings, positions), tuple(positions))
+    run = partial(_run_plainly, model, ("position_ids",))
+    return Activations(_read(model, encodings, positions, run=run), tuple(positions))
 
 
 def no_attention_mask(model: Model, prompts: Sequence[str], positions: Sequence[int] = (-1,)) -> Activations:
     """Pads on the left and does not pass the mask: padding is attended to, and counted as positions."""
-
-    def run(encoding: BatchEncoding) -> None:
-        arguments = model.arguments(encoding["input_ids"], encoding["attention_mask"])
-        del arguments["attention_mask"]
-        arguments.pop("position_ids", None)  # made from the mask
-        model.module(**arguments, use_cache=False)
-
-    return Activations(_read(model, encode_in_batches(model, prompts), positions, run=run), tuple(positions))
+    encodings = encode_in_batches(model, prompts)
+    run = partial(_run_plainly, model, ("position_ids", "attention_mask"))
+    return Activations(_read(model, encodings, positions, run=run), tuple(positions))
 
 
 def off_by_one_block(model: Model, prompts: Sequence[str], positions: Sequence[int] = (-1,)) -> Activations:
@@ -299,6 +296,12 @@ def _read(
             (run or forward)(encoding)
         batches.append(pick([stream(output) for output in outputs], positions))
     return np.concatenate(batches)
+
+
+def _run_plainly(model: Model, without: Sequence[str], encoding: BatchEncoding) -> None:
+    """One forward pass without some of the arguments that `Model.forward` gives; positions then count padding."""
+    arguments = model.arguments(encoding["input_ids"], encoding["attention_mask"])
+    model.module(**{name: value for name, value in arguments.items() if name not in without}, use_cache=False)
 
 
 @contextmanager

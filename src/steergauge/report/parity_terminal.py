@@ -35,7 +35,9 @@ def render_parity(result: ParityResult, console: Console) -> None:
     console.print(plain("The tools", "bold"))
     console.print(_backends(result))
     if result.faults:
-        console.print(plain("The mistakes, and where they show; points from the right direction's refusal", "bold"))
+        console.print(
+            plain("The mistakes, and where they show; points from the right direction's refusal", "bold")
+        )
         console.print(_faults(result))
 
 
@@ -110,5 +112,7 @@ def _table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     for index, column in enumerate(columns):
         words_in_it = index == 0 or column in ("shows", "outcome")
-        table.add_column(column, justify="left" if words_in_it else "right", no_wrap=column not in ("shows", "refusal"))
+        table.add_column(
+            column, justify="left" if words_in_it else "right", no_wrap=column not in ("shows", "refusal")
+        )
     return table
