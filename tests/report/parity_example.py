@@ -96,7 +96,7 @@ def parity_example() -> ParityResult:
             residual_norm=20.0,
             outputs=made[f"hooks-block{block}"],
             against_unsteered=compare(labels[f"hooks-block{block}"], labels["unsteered"], PROMPTS),
-            plain_hooks_equal=made[f"hooks-block{block}"].normal,
+            plain_hooks_equal=made[f"hooks-block{block}"].refusal,
         )
         for block in BLOCKS
     ]
