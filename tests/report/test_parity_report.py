@@ -7,7 +7,14 @@ import pytest
 from rich.console import Console
 
 from steergauge.report import parity_figure
-from steergauge.report.parity_figure import COSINE_LEFT, COSINE_RIGHT, RATE_LEFT, RATE_RIGHT, dot_plot
+from steergauge.report.parity_figure import (
+    COSINE_LEFT,
+    COSINE_RIGHT,
+    RATE_LEFT,
+    RATE_RIGHT,
+    dot_plot,
+    sources,
+)
 from steergauge.report.parity_page import outputs, parity_page
 from steergauge.report.parity_terminal import render_parity
 from steergauge.report.parity_words import cosine, findings, headline
@@ -62,7 +69,7 @@ def test_a_cosine_reads_1_only_where_it_is(value: float | None, text: str) -> No
 def test_the_figure_puts_each_mark_where_its_numbers_are() -> None:
     plot = dot_plot(RESULT)
     rows = {row.name: row for row in plot.rows}
-    assert set(rows) == {one.name for one in (*RESULT.backends, *RESULT.faults) if one.at}
+    assert list(rows) == [name for name, at in sources(RESULT) if at]
     mark = rows["no chat template"].marks[1]
     assert (mark.block, mark.role, mark.gap) == ("12", "cosine", True)
     assert mark.cosine == pytest.approx(COSINE_LEFT + 0.3 * (COSINE_RIGHT - COSINE_LEFT), abs=0.1)
@@ -82,8 +89,8 @@ def test_the_terminal_shows_every_tool_and_mistake_in_80_columns() -> None:
     render_parity(RESULT, Console(file=written, width=80))
     text = written.getvalue()
     assert max(map(len, text.splitlines())) <= 80
-    for one in (*RESULT.backends, *RESULT.faults):
-        assert re.search(rf"^{re.escape(one.name)} ", text, re.MULTILINE), one.name
+    for name, _ in sources(RESULT):
+        assert re.search(rf"^{re.escape(name)} ", text, re.MULTILINE), name
     for words in ("not possible", "raises", "behaviour", "gap", "−77", "<0.001", "0.999900"):
         assert words in text
 
