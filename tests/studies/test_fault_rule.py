@@ -3,8 +3,8 @@
 import pytest
 
 from steergauge.studies.fault_rule import study_gap, visibility
+from steergauge.studies.measurements import Comparison, Rate
 from steergauge.studies.parity_result import Visibility
-from steergauge.studies.result import Comparison, Rate
 
 
 def compared(p: float, adjusted: float | None = None, difference: float = -0.3) -> Comparison:

@@ -211,7 +211,7 @@ def _print_methods(methods: SideBySide, console: Console) -> None:
             table.add_column(heading, justify="right")
         for best, against in ((one.best, one.against_first) for one in outcomes):
             table.add_row(
-                _plain(best.method),
+                plain(best.method),
                 str(best.block),
                 words.number(best.dose.value),
                 _rate(best.reported_on),

@@ -1,7 +1,7 @@
 """The rule that says where a mistake shows: in the cosine, only in what the model says, or not at all."""
 
+from steergauge.studies.measurements import Comparison, Rate
 from steergauge.studies.parity_result import Visibility
-from steergauge.studies.result import Comparison, Rate
 
 LEAST_COSINE = 0.95
 SIGNIFICANT = 0.05

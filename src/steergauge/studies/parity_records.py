@@ -13,6 +13,7 @@ from steergauge.statistics.proportions import wilson_interval
 from steergauge.steering.faults import CONTROL
 from steergauge.studies.analysis import compare, rate
 from steergauge.studies.fault_rule import study_gap, visibility
+from steergauge.studies.measurements import Comparison, Rate
 from steergauge.studies.outputs import JudgedOutputs
 from steergauge.studies.parity_result import (
     BackendRecord,
@@ -24,7 +25,6 @@ from steergauge.studies.parity_result import (
     Visibility,
 )
 from steergauge.studies.parity_trials import BackendTrials, FaultTrials, Right, Trial, condition_id
-from steergauge.studies.result import Comparison, Rate
 
 UNSTEERED = "unsteered"
 

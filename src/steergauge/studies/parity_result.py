@@ -6,7 +6,8 @@ from typing import Literal
 import pandas as pd
 from pydantic import ConfigDict, Field
 
-from steergauge.studies.result import Comparison, GenerationRecord, ModelRecord, Provenance, Rate, Record
+from steergauge.studies.measurements import Comparison, Rate, Record
+from steergauge.studies.result import GenerationRecord, ModelRecord, Provenance
 
 SCHEMA: Literal["steergauge.parity/1"] = "steergauge.parity/1"
 
