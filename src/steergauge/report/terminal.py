@@ -1,6 +1,5 @@
 """The result in a terminal, and progress while it is made."""
 
-import unicodedata
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +21,7 @@ from rich.text import Text
 
 from steergauge.report import words
 from steergauge.report.figures import Cell, HeatMap, heat_maps
+from steergauge.report.plain import plain as _plain
 from steergauge.studies.result import GaugeResult, Rate, VerdictName
 
 _COLOUR = {
@@ -211,9 +211,3 @@ def _item(console: Console, mark: str, text: str, style: str = "") -> None:
 
 def _rate(rate: Rate) -> Text:
     return Text(words.rate_words(rate))
-
-
-def _plain(text: str, style: str = "") -> Text:
-    """Text that can neither mark itself up nor send the terminal a control sequence."""
-    kept = "".join(char for char in text if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf"))
-    return Text(kept, style=style)

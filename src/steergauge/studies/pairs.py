@@ -12,7 +12,7 @@ from pydantic import Field
 from steergauge.errors import SteergaugeError
 from steergauge.judging.label import Label
 from steergauge.prompts import ContrastSet
-from steergauge.studies.result import Record
+from steergauge.studies.record import Record
 
 CLASS_LENGTH_RATIO = 1.5
 """The classes differ wildly in length where the longer median is more than this many times the shorter one."""

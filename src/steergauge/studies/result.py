@@ -4,17 +4,12 @@ from enum import StrEnum
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from steergauge.judging.label import Label
+from steergauge.studies.record import Record
 
 SCHEMA: Literal["steergauge.gauge/1"] = "steergauge.gauge/1"
-
-
-class Record(BaseModel):
-    """A frozen record that refuses unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Rate(Record):

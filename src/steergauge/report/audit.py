@@ -1,0 +1,83 @@
+"""An audit in a terminal and as CSV."""
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from steergauge.atomic import replacing
+from steergauge.report.plain import plain
+from steergauge.studies.audit.finding import Audit, Finding, Outcome
+
+_HEADINGS = {
+    Outcome.DIFFERS: ("✗", "red", "The number or fact differs from what was published"),
+    Outcome.DOES_NOT_STAND: ("!", "yellow", "The conclusion does not stand as it should be computed"),
+    Outcome.UNDECIDED: ("?", "yellow", "What was published does not decide it"),
+    Outcome.NO_DATA: ("?", "dim", "Nothing to check it with"),
+    Outcome.HOLDS: ("✓", "green", "Holds"),
+}
+_PLACE_WIDTH = 12
+
+
+def render_audit(audit: Audit, console: Console) -> None:
+    """Prints how many findings of each outcome there are, then each with its reasons, mismatches first."""
+    console.print(plain(f"Audit of {audit.subject}", "bold"))
+    for outcome, (mark, style, heading) in _HEADINGS.items():
+        if audit.count(outcome):
+            console.print(
+                Text.assemble(f"{audit.count(outcome):4} ", (f"{mark} ", style), plain(heading.lower()))
+            )
+    for outcome, (mark, style, heading) in _HEADINGS.items():
+        found = [finding for finding in audit.findings if finding.outcome is outcome]
+        if found:
+            console.print()
+            console.print(Text.assemble((f"{mark} ", style), plain(heading, "bold")))
+            console.print(_table(found, full=outcome is not Outcome.HOLDS))
+
+
+def write_audit_json(audit: Audit, path: Path) -> None:
+    """Writes the audit as docs/audit.md documents it."""
+    with replacing(path) as partial:
+        partial.write_text(audit.to_json() + "\n", encoding="utf-8", newline="\n")
+
+
+def write_audit_csv(audit: Audit, path: Path) -> None:
+    """Writes one row a finding; recomputed values as they are in the JSON, in one column."""
+    rows = [
+        {"outcome": finding.outcome.value, **finding.model_dump(mode="json"), "values": str(finding.values)}
+        for finding in audit.findings
+    ]
+    with replacing(path) as partial:
+        pd.DataFrame(rows).to_csv(
+            partial, index=False, encoding="utf-8", quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n"
+        )
+
+
+def _table(findings: list[Finding], full: bool) -> Table:
+    table = Table(box=None, padding=(0, 1), show_header=False)
+    table.add_column(width=_PLACE_WIDTH, style="dim")
+    table.add_column()
+    for finding in findings:
+        table.add_row(plain(finding.place), _full(finding) if full else _short(finding))
+    return table
+
+
+def _full(finding: Finding) -> Text:
+    counted = finding.n is not None and finding.prompts is not None and finding.n != finding.prompts
+    repeats = f"   n = {finding.n}, {finding.prompts} prompts" if counted else ""
+    arrow = " → " if finding.published else ""
+    lines = [
+        plain(finding.claim, "bold"),
+        Text.assemble(plain(finding.published), (arrow, "dim"), plain(finding.recomputed), (repeats, "dim")),
+        plain(finding.due),
+        plain(finding.meaning, "dim"),
+    ]
+    return Text("\n").join(line for line in lines if line.plain)
+
+
+def _short(finding: Finding) -> Text:
+    said = finding.published or finding.recomputed
+    return Text.assemble(plain(finding.claim), ("  ", "dim"), plain(said, "dim"))
