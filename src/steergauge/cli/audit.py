@@ -17,7 +17,7 @@ def audit(
 ) -> None:
     """Recomputes published numbers, or those of FILE: intervals, tests, effect sizes, claims."""
     from steergauge.report.audit import render_audit, write_audit_csv, write_audit_json
-    from steergauge.studies.audit.results import audit_file
+    from steergauge.studies.audit.file import audit_file
     from steergauge.studies.audit.study import audit_study
 
     found = audit_study() if file is None else audit_file(file)

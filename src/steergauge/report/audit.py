@@ -17,7 +17,7 @@ _HEADINGS = {
     Outcome.DOES_NOT_STAND: ("!", "yellow", "The conclusion does not stand as it should be computed"),
     Outcome.UNDECIDED: ("?", "yellow", "What was published does not decide it"),
     Outcome.NO_DATA: ("?", "dim", "Nothing to check it with"),
-    Outcome.HOLDS: ("✓", "green", "Holds"),
+    Outcome.HOLDS: ("✓", "green", "Holds; nothing to object"),
 }
 _PLACE_WIDTH = 12
 
@@ -79,5 +79,9 @@ def _full(finding: Finding) -> Text:
 
 
 def _short(finding: Finding) -> Text:
-    said = finding.published or finding.recomputed
-    return Text.assemble(plain(finding.claim), ("  ", "dim"), plain(said, "dim"))
+    if finding.agrees is None:
+        said = "; ".join(filter(None, (finding.recomputed, finding.due)))
+    else:
+        said = finding.published
+    line = Text.assemble(plain(finding.claim), ("  ", "dim"), plain(said, "dim"))
+    return Text("\n").join([line, plain(finding.meaning, "dim")]) if finding.meaning else line

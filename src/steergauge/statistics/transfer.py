@@ -1,11 +1,12 @@
 """Transfer efficiency: how well another model's direction steers, against the model's own."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import bootstrap
+from scipy.stats import DegenerateDataWarning, bootstrap
 
 from steergauge.errors import SteergaugeError
 
@@ -45,15 +46,18 @@ def transfer_efficiency(
     _require_success(second)
     if len(prompts) == 1:
         return TransferEfficiency(float(first[0]), float(first[0]), float(first[0]), 0)
-    found = bootstrap(
-        (first, second),
-        _ratio,
-        paired=True,
-        vectorized=True,
-        n_resamples=resamples,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
+    with warnings.catch_warnings():
+        # Of scipy's own interval, which resamples without a ratio spoil; ours leaves those out.
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        found = bootstrap(
+            (first, second),
+            _ratio,
+            paired=True,
+            vectorized=True,
+            n_resamples=resamples,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        )
     return _summary(first, second, found.bootstrap_distribution)
 
 

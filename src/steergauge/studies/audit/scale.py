@@ -2,8 +2,7 @@
 
 from itertools import pairwise
 
-from steergauge.statistics.selection import optimism_from_counts
-from steergauge.statistics.trend import Trend, cochran_armitage
+from steergauge.statistics.trend import exact_trend_p_value
 from steergauge.statistics.unpaired import Count, fisher_p_value
 from steergauge.studies.audit.check import Check, Checker, listed, share
 from steergauge.studies.audit.comparisons import LEVEL, due_test
@@ -28,9 +27,9 @@ _BEST = (
 )
 
 
-def _trend(study: Published, ids: tuple[str, ...]) -> Trend:
+def _trend(study: Published, ids: tuple[str, ...]) -> float:
     counts = [study.rate(id_).distinct for id_ in ids]
-    return cochran_armitage([count.successes for count in counts], [count.n for count in counts])
+    return exact_trend_p_value([count.successes for count in counts], [count.n for count in counts])
 
 
 def _rates(study: Published, ids: tuple[str, ...]) -> list[float]:
@@ -66,13 +65,12 @@ def _monotone(study: Published) -> Check:
         stands=Stands.YES if _falls(table) and _falls(later) else Stands.NO,
         n=50,
         prompts=10,
-        due=f"Cochran–Armitage, exact, on 10 prompts: p = {p_words(found[0].exact_p_value)}; on the later 30: "
-        f"p = {p_words(found[1].exact_p_value)}",
+        due=f"Cochran–Armitage, exact, on 10 prompts: p = {p_words(found[0])}; on the later 30: "
+        f"p = {p_words(found[1])}",
         meaning="a decline over the four sizes at 15× is there; that each step goes down is not",
         values={
-            "p_table": found[0].exact_p_value,
-            "p_table_normal": found[0].p_value,
-            "p_later": found[1].exact_p_value,
+            "p_table": found[0],
+            "p_later": found[1],
         },
     )
 
@@ -111,12 +109,12 @@ def _trend_best_dose(study: Published) -> Check:
     found = _trend(study, _BEST_DOSE)
     return Check(
         f"at the best dose tried: {_percent(_rates(study, _BEST_DOSE))}",
-        stands=Stands.YES if found.exact_p_value <= LEVEL else Stands.UNDECIDED,
+        stands=Stands.YES if found <= LEVEL else Stands.UNDECIDED,
         n=30,
         prompts=30,
-        due=f"Cochran–Armitage, exact: p = {p_words(found.exact_p_value)}; 3B and 7B at one dose, 14B and 32B at four",
+        due=f"Cochran–Armitage, exact: p = {p_words(found)}; 3B and 7B at one dose, 14B and 32B at four",
         meaning="what is left of the trend is one model, 32B, in one family",
-        values={"p": found.exact_p_value},
+        values={"p": found},
     )
 
 
@@ -216,24 +214,6 @@ def _parameter_ratio(study: Published) -> Check:
     return Check(f"{ratio:.1f} by the rounded sizes", agrees=round(ratio, -1) == 10, values={"ratio": ratio})
 
 
-def _best_of_sweep(study: Published) -> Check:
-    """Each depth sweep's best rate, and what choosing it adds on average."""
-    found = {}
-    for key in ("qwen-3b", "qwen-7b", "qwen-14b", "qwen-32b", "gemma-2b", "gemma-9b"):
-        cells = [rate for rate in study.rates if rate.place == "§5.3" and rate.model == key]
-        prompts = min(rate.prompts for rate in cells)
-        counts = [round(rate.coherent * prompts / 100) for rate in cells]
-        found[key] = optimism_from_counts(counts, prompts)
-    words = listed([f"{key} {100 * one.optimism:.1f}" for key, one in found.items()])
-    return Check(
-        f"up to {100 * max(one.optimism for one in found.values()):.0f} points too high on average",
-        stands=Stands.NO if any(one.optimism >= 0.02 for one in found.values()) else Stands.YES,
-        due=f"choose on one half of the prompts, report on the other; expected excess in points: {words}",
-        meaning="largest where layers tie (14B); none where a rate is 100%, by construction of the simulation",
-        values={key: one.optimism for key, one in found.items()},
-    )
-
-
 def _same_cell_again(study: Published) -> Check:
     first, again = study.rate("scale-14b"), study.rate("self-14b-15")
     p_value = fisher_p_value(first.distinct, again.distinct)
@@ -253,53 +233,6 @@ def _of(rate: PublishedRate) -> str:
     return f"{rate.distinct.successes}/{rate.distinct.n}"
 
 
-def _depth_shift(study: Published) -> Check:
-    """Whether the best depth beats the other candidate depth, model by model."""
-    pairs = {"3b": ("60", "50"), "7b": ("60", "50"), "14b": ("50", "60"), "32b": ("50", "60")}
-    tests = {
-        key: due_test(study.rate(f"depth-{key}-{best}").distinct, study.rate(f"depth-{key}-{other}").distinct)
-        for key, (best, other) in pairs.items()
-    }
-    clear = [key for key, test in tests.items() if test.significant]
-    tied = [
-        key
-        for key, (best, other) in pairs.items()
-        if study.rate(f"depth-{key}-{best}").coherent == study.rate(f"depth-{key}-{other}").coherent
-    ]
-    return Check(
-        f"tied at {listed(tied)}; best depth clear at {listed(clear) or 'none'}",
-        agrees=not tied,
-        stands=Stands.YES if len(clear) == len(pairs) else Stands.UNDECIDED,
-        prompts=10,
-        due="; ".join(f"{key} {test.words.partition(': ')[2]}" for key, test in tests.items()),
-        meaning="14B has 90% at both depths; a best depth needs more prompts than ten",
-        values={key: test.low for key, test in tests.items()},
-    )
-
-
-def _two_thirds(study: Published) -> Check:
-    near = {key: study.rate(f"depth-{key}-70") for key in ("3b", "7b")}
-    return Check(
-        f"at 70%: 3B {near['3b'].coherent}%, 7B {near['7b'].coherent}%; both 100% at 60%",
-        stands=Stands.YES if all(rate.coherent >= 60 for rate in near.values()) else Stands.NO,
-        due="67% itself was not tested; the depths beside it are 60% and 70%",
-        meaning="7B fails at 70%, as the section says itself",
-    )
-
-
-def _norm_range(study: Published) -> Check:
-    norms = [
-        study.norm(model, block) for model, block in (("gemma-2b", 7), ("gemma-2b", 10), ("gemma-9b", 16))
-    ]
-    beyond = study.norm("gemma-2b", 13)
-    return Check(
-        f"{min(norms):.0f}–{max(norms):.0f}; {beyond:.0f} at Gemma 2B, 50% depth",
-        agrees=f"{min(norms):.0f}–{max(norms):.0f}" == study.statement("norm-range").published,
-        meaning="at 25× these norms are 1.0 to 0.3 separations: 27B at 353 had 0.07, the smallest dose of all",
-        values={"low": min(norms), "high": max(norms), "separations_27b": 25 / study.norm("gemma-27b", 13)},
-    )
-
-
 CHECKS: dict[str, Checker] = {
     "headline-runs": _headline_runs,
     "monotone": _monotone,
@@ -313,9 +246,5 @@ CHECKS: dict[str, Checker] = {
     "tolerance-small": _tolerance_small,
     "window-32b": _window_32b,
     "parameter-ratio": _parameter_ratio,
-    "best-of-sweep": _best_of_sweep,
     "same-cell-again": _same_cell_again,
-    "depth-shift": _depth_shift,
-    "two-thirds": _two_thirds,
-    "norm-range": _norm_range,
 }

@@ -1,6 +1,6 @@
 """The audit of the study's published numbers."""
 
-from steergauge.studies.audit import methods, protocol, scale, transfer
+from steergauge.studies.audit import depth, methods, protocol, scale, transfer
 from steergauge.studies.audit.check import Checker
 from steergauge.studies.audit.comparisons import audit_comparisons
 from steergauge.studies.audit.finding import Audit, Finding, sorted_audit
@@ -9,7 +9,7 @@ from steergauge.studies.audit.transfer import audit_transfers
 from steergauge.studies.published import Published, Statement, published
 
 # Every statement of the data file, by id.
-CHECKS: dict[str, Checker] = protocol.CHECKS | scale.CHECKS | methods.CHECKS | transfer.CHECKS
+CHECKS: dict[str, Checker] = protocol.CHECKS | scale.CHECKS | depth.CHECKS | methods.CHECKS | transfer.CHECKS
 
 
 def audit_study(study: Published | None = None) -> Audit:

@@ -22,10 +22,11 @@ class CountRow(NamedTuple):
 
     line: int
     name: str  # model and condition
+    model: str
     successes: int
     n: int
     prompts: int | None
-    sweep: str  # conditions of one sweep were tried to find the best
+    sweep: str  # conditions of one sweep were tried to find the best; empty where it was not said
     low: Decimal | None  # percent
     high: Decimal | None
     against: str | None
@@ -33,11 +34,19 @@ class CountRow(NamedTuple):
     test: str
 
 
+class Condition(NamedTuple):
+    """A condition of a table of outputs."""
+
+    name: str
+    model: str
+    sweep: str  # empty where it was not said
+
+
 class OutputTable(NamedTuple):
-    """Outcomes by condition, then prompt; each prompt's outcomes in the order of the file."""
+    """Outcomes by model and condition, then prompt; a prompt's outcomes are in the order of the file."""
 
     outcomes: dict[str, dict[str, list[bool]]]
-    models: dict[str, str]  # condition → its model, which is its sweep
+    conditions: dict[str, Condition]
 
 
 def read_table(path: Path) -> list[CountRow] | OutputTable:
@@ -106,7 +115,11 @@ def _counts(rows: list[Row], path: Path) -> list[CountRow]:
         if not meant or meant[0] == one.name:
             raise SteergaugeError(
                 f"{path}, line {one.line}: against must name another condition, not {one.against!r}; "
-                + nearest(one.against, names - {one.name})
+                + (
+                    nearest(one.against, sorted(others))
+                    if (others := names - {one.name})
+                    else "there is no other"
+                )
             )
         found[number] = one._replace(against=meant[0])
     return found
@@ -126,10 +139,11 @@ def _count_row(line: int, row: Mapping[str, str], where: str) -> CountRow:
     return CountRow(
         line=line,
         name=_name(row),
+        model=row.get("model", ""),
         successes=successes,
         n=n,
         prompts=prompts,
-        sweep=row.get("sweep") or row.get("model", ""),
+        sweep=row.get("sweep", ""),
         low=low,
         high=high,
         against=row.get("against") or None,
@@ -167,10 +181,16 @@ def _interval(row: Mapping[str, str], where: str) -> tuple[Decimal, Decimal] | t
         raise SteergaugeError(f"{where}: an interval needs both low and high")
     low, high = (_number(text.removesuffix("%"), "low and high", where) for text in texts)
     if high <= 1 and "%" not in "".join(texts):
-        low, high = low.scaleb(2), high.scaleb(2)
+        low, high = _percent(low, high), _percent(high, low)
     if not 0 <= low <= high <= 100:
         raise SteergaugeError(f"{where}: {texts[0]} to {texts[1]} is no interval of a rate")
     return low, high
+
+
+def _percent(fraction: Decimal, other: Decimal) -> Decimal:
+    """A fraction in percent with its own digits; 0 and 1 are exact, and get those of the other end."""
+    exponent = int((other if fraction in (0, 1) else fraction).as_tuple().exponent)
+    return (100 * fraction).quantize(Decimal(1).scaleb(min(exponent + 2, 0)))
 
 
 def _outputs(rows: list[Row], path: Path) -> OutputTable:
@@ -187,6 +207,6 @@ def _outputs(rows: list[Row], path: Path) -> OutputTable:
         if not row["prompt"]:
             raise SteergaugeError(f"{path}, line {line}: a prompt must not be blank")
         name = _name(row)
-        table.models[name] = row.get("model", "")
+        table.conditions[name] = Condition(row["condition"], row.get("model", ""), row.get("sweep", ""))
         table.outcomes.setdefault(name, {}).setdefault(row["prompt"], []).append(success)
     return table
