@@ -24,6 +24,14 @@ def test_a_single_condition_and_certain_rates_have_none() -> None:
     assert optimism_from_counts([10, 10, 0], 10).optimism == 0
 
 
+def test_of_tied_conditions_any_one_is_chosen_whatever_their_order() -> None:
+    """A rate of 8/10 reaches 10/10 with .8¹⁰, and is then chosen half the time beside a certain 10/10."""
+    expected = 0.8**10 * 0.2 / 2
+    for counts in ([8, 10], [10, 8]):
+        found = optimism_from_counts(counts, 10, simulations=200_000)
+        assert found.optimism == pytest.approx(expected, abs=0.001)
+
+
 def test_more_conditions_of_one_rate_have_more() -> None:
     found = [optimism_from_counts([5] * number, 10).optimism for number in (1, 2, 5, 20)]
     assert found == sorted(found)

@@ -24,7 +24,7 @@ class Auditor:
         return audit_file(self.path)
 
 
-def outputs(**conditions: list[object]) -> str:
+def outputs(**conditions: list[int]) -> str:
     lines = ["condition,prompt,success"]
     for condition, rows in conditions.items():
         lines += [f"{condition},p{number},{row}" for number, row in enumerate(rows)]

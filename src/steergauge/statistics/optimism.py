@@ -70,4 +70,7 @@ def optimism_from_outcomes(
 
 
 def _optimism(resampled: _Array, rates: _Array) -> float:
-    return float((resampled.max(axis=1) - rates[resampled.argmax(axis=1)]).mean())
+    """The mean of the best rate less the rate of the condition that had it; of ties any one is chosen."""
+    best = resampled.max(axis=1, keepdims=True)
+    tied = resampled >= best - 1e-12
+    return float((best[:, 0] - (tied * rates).sum(axis=1) / tied.sum(axis=1)).mean())

@@ -20,7 +20,7 @@ def _best_of_sweep(study: Published) -> Check:
         f"up to {100 * max(one.optimism for one in found.values()):.0f} points too high on average",
         stands=Stands.NO if any(one.optimism >= 0.02 for one in found.values()) else Stands.YES,
         due=f"choose on one half of the prompts, report on the other; expected excess in points: {words}",
-        meaning="largest where layers tie (14B); none where a rate is 100%, by construction of the simulation",
+        meaning="largest where layers tie, as for 14B",
         values={key: one.optimism for key, one in found.items()},
     )
 

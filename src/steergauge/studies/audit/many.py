@@ -45,6 +45,7 @@ def selection(
     sweep: str, best: str, prompts: int, found: Optimism, *, declared: bool, held_out: str = ""
 ) -> Finding:
     """What the best of a sweep is worth; `declared` says that the table names it as one."""
+    high = found.optimism >= NEGLIGIBLE
     too_high = Stands.NO if declared else Stands.UNDECIDED
     return Finding(
         id=f"sweep/{sweep}" if sweep else "sweep",
@@ -52,9 +53,11 @@ def selection(
         claim=f"Best of {found.conditions} conditions{f' of {sweep}' if sweep else ''}: {best}",
         published="",
         recomputed=f"{100 * found.best:.1f}%",
-        stands=too_high if found.optimism >= NEGLIGIBLE else Stands.YES,
+        stands=too_high if high else Stands.YES,
         prompts=prompts,
         due=f"{held_out}expected excess of the best: {100 * found.optimism:.1f} points",
-        meaning="if you report the best, choose it on one half of the prompts and report the other half’s rate",
+        meaning="if you report the best, choose it on one half of the prompts and report the other half’s rate"
+        if high
+        else "",
         values={"best": found.best, "optimism": found.optimism},
     )
