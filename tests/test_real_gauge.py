@@ -21,6 +21,7 @@ GEMMA_TEMPLATE = (
 
 def test_the_coder_model_is_steerable_and_its_4_bit_past_is_said(tmp_path: Path) -> None:
     model = load_model("qwen2.5-coder-0.5b", precision="float32", device="cpu")
+    assert model.template.suffix_tokens == 5
     settings = GaugeSettings(depths=(0.5,), doses=(1, 2), max_new_tokens=60, random_directions=1)
     result = gauge(model, settings, store=tmp_path / "steergauge.db")
     assert result.best
@@ -49,6 +50,7 @@ def test_a_base_model_needs_a_template_and_runs_with_one(tmp_path: Path) -> None
     assert "\n" not in str(refusal.value)
     model = load_model("gemma-3-270m", precision="float32", device="cpu", template=GEMMA_TEMPLATE)
     assert model.template.render("hello").endswith("hello<end_of_turn>\n<start_of_turn>model\n")
+    assert model.template.suffix_tokens == 5
     settings = GaugeSettings(depths=(0.5,), doses=(50,), max_new_tokens=10, random_directions=1)
     result = gauge(model, settings, store=tmp_path / "steergauge.db")
     assert all(check.passed for check in result.checks)

@@ -20,7 +20,8 @@ from steergauge.judging.label import Judgement, Label
 from steergauge.judging.study import StudyJudge
 from steergauge.report.tables import write_table
 from steergauge.steering.engine import Decoding, Generation, Request
-from steergauge.steering.steering import Operation, Steering, unsteered
+from steergauge.steering.operation import Operation
+from steergauge.steering.steering import Steering, unsteered
 from steergauge.store import VERSION, Addressed, Setting, Store, address
 
 SETTING = Setting("fingerprint", "torch 1")

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
 
 BLOCKS = 4
 WIDTH = 32
+HEADS = 4
 WINDOW = 8  # of sliding attention: shorter than the prompts, so that it matters
 
 
@@ -28,9 +29,9 @@ def _llama_like(name: str, **more: Any) -> Callable[[dict[str, Any]], Pretrained
             "hidden_size": WIDTH,
             "intermediate_size": 48,
             "num_hidden_layers": BLOCKS,
-            "num_attention_heads": 4,
+            "num_attention_heads": HEADS,
             "num_key_value_heads": 2,
-            "head_dim": WIDTH // 4,
+            "head_dim": WIDTH // HEADS,
             "max_position_embeddings": 512,
             "tie_word_embeddings": False,  # tied random ones would only repeat the last token
         }
@@ -45,7 +46,7 @@ def _gpt_like(name: str, **more: Any) -> Callable[[dict[str, Any]], PretrainedCo
         shape = {
             "hidden_size": WIDTH,
             "num_hidden_layers": BLOCKS,
-            "num_attention_heads": 4,
+            "num_attention_heads": HEADS,
             "tie_word_embeddings": False,
         }
         config: PretrainedConfig = getattr(transformers, name)(**(shape | special | more))
@@ -116,6 +117,15 @@ FAMILIES = {
 }
 RETURNS_TUPLES = ("falcon", "bloom")
 """Families whose blocks still return tuples in the pinned version of transformers."""
+HEAD_OUTPUTS = dict.fromkeys(FAMILIES, "self_attn.o_proj") | {
+    "gpt2": "attn.c_proj",
+    "gpt-neox": "attention.dense",
+    "opt": "self_attn.out_proj",
+    "falcon": "self_attention.dense",
+    "falcon-alibi": "self_attention.dense",
+    "bloom": "self_attention.dense",
+}
+"""What takes the heads' outputs to the stream, by its path in a block."""
 
 
 def build(family: str, tokenizer: Any) -> Any:
@@ -154,6 +164,11 @@ def plain(folder: Path) -> Any:
 def layers(model: nn.Module, family: str) -> list[nn.Module]:
     """The decoder layers, by the path that the family's source code says."""
     return list(model.get_submodule(FAMILIES[family].path).children())
+
+
+def head_outputs(model: nn.Module, family: str) -> list[nn.Module]:
+    """What takes each block's attention heads to the stream, by the path that the family's source code says."""
+    return [block.get_submodule(HEAD_OUTPUTS[family]) for block in layers(model, family)]
 
 
 def record(modules: list[nn.Module]) -> tuple[list[Tensor], list[Tensor], Callable[[], None]]:

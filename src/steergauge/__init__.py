@@ -13,6 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from steergauge.directions.control_vectors import save_control_vectors as save_control_vectors
+    from steergauge.directions.extract import extract_direction as extract_direction
+    from steergauge.directions.files import load_direction as load_direction
+    from steergauge.directions.files import save_direction as save_direction
     from steergauge.errors import InstrumentError as InstrumentError
     from steergauge.errors import SteergaugeError as SteergaugeError
     from steergauge.models.loading import Model as Model
@@ -25,8 +29,11 @@ if TYPE_CHECKING:
     from steergauge.store import Store as Store
     from steergauge.studies.calibrate import calibrate as calibrate
     from steergauge.studies.gauge import gauge as gauge
+    from steergauge.studies.measure_pairs import measure_pairs as measure_pairs
+    from steergauge.studies.measure_stability import measure_stability as measure_stability
     from steergauge.studies.result import GaugeResult as GaugeResult
     from steergauge.studies.settings import GaugeSettings as GaugeSettings
+    from steergauge.studies.stability import StabilitySettings as StabilitySettings
 
 # Where each public name lives; torch is imported when one that needs it is first used.
 _PUBLIC = {
@@ -36,13 +43,20 @@ _PUBLIC = {
     "GaugeSettings": "studies.settings",
     "InstrumentError": "errors",
     "Model": "models.loading",
+    "StabilitySettings": "studies.stability",
     "SteergaugeError": "errors",
     "Store": "store",
     "calibrate": "studies.calibrate",
+    "extract_direction": "directions.extract",
     "gauge": "studies.gauge",
     "load_contrast_set": "prompts",
+    "load_direction": "directions.files",
     "load_evaluation_set": "prompts",
     "load_model": "models.loading",
+    "measure_pairs": "studies.measure_pairs",
+    "measure_stability": "studies.measure_stability",
+    "save_control_vectors": "directions.control_vectors",
+    "save_direction": "directions.files",
     "write_html": "report.html",
 }
 __all__ = list(_PUBLIC)

@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 from steergauge.activations.hooks import capture
 from steergauge.directions.control_vectors import load_control_vectors, save_control_vectors
 from steergauge.directions.dim import difference_in_means
-from steergauge.directions.direction import Direction
-from steergauge.directions.files import SavedDirection, load_direction, save_direction
+from steergauge.directions.direction import Direction, ExtractedDirection
+from steergauge.directions.files import load_direction, save_direction
 from steergauge.errors import SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.models.phantom import Phantom
@@ -32,8 +32,8 @@ def direction() -> Direction:
 
 
 @pytest.fixture
-def saved(direction: Direction) -> SavedDirection:
-    return SavedDirection(direction, "qwen2.5-coder-0.5b", "0123abcd")
+def saved(direction: Direction) -> ExtractedDirection:
+    return ExtractedDirection(direction, "qwen2.5-coder-0.5b", "0123abcd")
 
 
 def header_of(path: Path) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def rewrite(path: Path, **changed: object) -> None:
 
 
 def test_a_saved_direction_comes_back_bit_for_bit_with_all_that_belongs_to_it(
-    saved: SavedDirection, tmp_path: Path
+    saved: ExtractedDirection, tmp_path: Path
 ) -> None:
     path = tmp_path / "new" / "direction.safetensors"
     save_direction(saved, path)
@@ -66,7 +66,7 @@ def test_a_saved_direction_comes_back_bit_for_bit_with_all_that_belongs_to_it(
     assert [file.name for file in path.parent.iterdir()] == ["direction.safetensors"]
 
 
-def test_every_field_of_a_direction_is_in_the_file(saved: SavedDirection, tmp_path: Path) -> None:
+def test_every_field_of_a_direction_is_in_the_file(saved: ExtractedDirection, tmp_path: Path) -> None:
     path = tmp_path / "direction.safetensors"
     save_direction(saved, path)
     assert header_of(path) == {
@@ -83,14 +83,14 @@ def test_every_field_of_a_direction_is_in_the_file(saved: SavedDirection, tmp_pa
     }
 
 
-def test_equal_directions_are_equal_files(saved: SavedDirection, tmp_path: Path) -> None:
+def test_equal_directions_are_equal_files(saved: ExtractedDirection, tmp_path: Path) -> None:
     for name in "ab":
         save_direction(saved, tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_a_file_of_a_newer_steergauge_is_refused_with_both_versions(
-    saved: SavedDirection, tmp_path: Path
+    saved: ExtractedDirection, tmp_path: Path
 ) -> None:
     path = tmp_path / "direction.safetensors"
     save_direction(saved, path)
@@ -110,7 +110,7 @@ def test_a_file_of_a_newer_steergauge_is_refused_with_both_versions(
     ],
 )
 def test_metadata_that_steergauge_does_not_write_is_refused(
-    saved: SavedDirection, tmp_path: Path, changed: dict[str, object]
+    saved: ExtractedDirection, tmp_path: Path, changed: dict[str, object]
 ) -> None:
     path = tmp_path / "direction.safetensors"
     save_direction(saved, path)
@@ -128,7 +128,9 @@ def test_a_safetensors_file_of_something_else_is_refused(tmp_path: Path) -> None
         assert "\n" not in str(refusal.value)
 
 
-def test_a_file_that_is_no_safetensors_or_not_there_is_named(saved: SavedDirection, tmp_path: Path) -> None:
+def test_a_file_that_is_no_safetensors_or_not_there_is_named(
+    saved: ExtractedDirection, tmp_path: Path
+) -> None:
     path = tmp_path / "direction.safetensors"
     with pytest.raises(SteergaugeError, match=r"cannot read the direction .*direction\.safetensors"):
         load_direction(path)
@@ -141,7 +143,7 @@ def test_a_file_that_is_no_safetensors_or_not_there_is_named(saved: SavedDirecti
         load_direction(path)
 
 
-def test_a_number_that_changed_on_the_disk_is_noticed(saved: SavedDirection, tmp_path: Path) -> None:
+def test_a_number_that_changed_on_the_disk_is_noticed(saved: ExtractedDirection, tmp_path: Path) -> None:
     path = tmp_path / "direction.safetensors"
     save_direction(saved, path)
     contents = bytearray(path.read_bytes())
@@ -151,7 +153,7 @@ def test_a_number_that_changed_on_the_disk_is_noticed(saved: SavedDirection, tmp
         load_direction(path)
 
 
-def test_a_shape_that_its_metadata_does_not_say_is_damage(saved: SavedDirection, tmp_path: Path) -> None:
+def test_a_shape_that_its_metadata_does_not_say_is_damage(saved: ExtractedDirection, tmp_path: Path) -> None:
     path = tmp_path / "direction.safetensors"
     save_direction(saved, path)
     rewrite(path, width=WIDTH + 1)
@@ -160,7 +162,7 @@ def test_a_shape_that_its_metadata_does_not_say_is_damage(saved: SavedDirection,
 
 
 def test_a_loaded_direction_is_refused_by_a_model_of_another_shape(
-    saved: SavedDirection, tmp_path: Path
+    saved: ExtractedDirection, tmp_path: Path
 ) -> None:
     path = tmp_path / "direction.safetensors"
     save_direction(saved, path)
@@ -172,7 +174,7 @@ def test_a_loaded_direction_is_refused_by_a_model_of_another_shape(
         loaded.require_fit(5, WIDTH, "other")
 
 
-def test_a_file_that_cannot_be_written_leaves_the_old_one(saved: SavedDirection, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_leaves_the_old_one(saved: ExtractedDirection, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(SteergaugeError, match="cannot write"):
         save_direction(saved, tmp_path / "file" / "direction.safetensors")

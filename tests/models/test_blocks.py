@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertLMHeadModel
 
 from steergauge.errors import SteergaugeError
-from steergauge.models.blocks import find_blocks, reading, stream_of, with_stream
+from steergauge.models.blocks import entering, find_blocks, leaving, reading, stream_of, with_stream
 from steergauge.models.loading import Model
 from tiny import BLOCKS, FAMILIES, RETURNS_TUPLES, WIDTH, layers, plain, record
 
@@ -202,3 +202,30 @@ def test_looking_for_blocks_leaves_no_hook_behind() -> None:
     with pytest.raises(IndexError):  # of the embeddings
         find_blocks(toys[0], torch.tensor([[99]]))
     assert not any(module._forward_hooks for toy in toys for module in toy.modules())
+
+
+@every_family
+def test_a_stream_changed_as_it_enters_a_block_is_what_the_block_before_changed_as_it_leaves(
+    family: str, tiny_model: Models
+) -> None:
+    model = tiny_model(family)
+    # Another shift in each row, none in the first; not a constant, which LayerNorm takes away.
+    shift = torch.arange(3.0)[:, None, None] * torch.linspace(-1, 1, WIDTH)
+
+    def shifted(index: int, stream: Tensor) -> Tensor:
+        return stream + shift if index == 2 else stream
+
+    def logits() -> Tensor:
+        found: Tensor = model.module(input_ids=IDS, use_cache=False).logits
+        return found
+
+    with torch.inference_mode():
+        unchanged = logits()
+        with entering(model.blocks.modules, shifted):
+            before = logits()
+        with leaving([model.blocks.modules[1]], lambda _index, stream: shifted(2, stream)):
+            after = logits()
+        assert torch.equal(logits(), unchanged)  # the hooks are off
+    assert torch.equal(before, after)
+    assert torch.equal(before[0], unchanged[0])
+    assert not torch.allclose(before[1:], unchanged[1:], atol=1e-3)

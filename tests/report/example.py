@@ -4,6 +4,9 @@ import math
 import random
 from collections.abc import Mapping
 
+import numpy as np
+
+from steergauge.directions.direction import Direction
 from steergauge.judging.label import Label
 from steergauge.prompts import study_contrast_set, study_evaluation_set
 from steergauge.studies.analysis import (
@@ -14,22 +17,21 @@ from steergauge.studies.analysis import (
     rate,
     window_around,
 )
+from steergauge.studies.measurements import ConditionResult, DoseRecord, Rate
 from steergauge.studies.result import (
     Check,
-    ConditionResult,
     DirectionRecord,
-    DoseRecord,
     GaugeResult,
     GenerationRecord,
     ModelRecord,
     PromptOutcome,
     ProtocolRecord,
     Provenance,
-    Rate,
     Unsteered,
     Verdict,
     VerdictName,
 )
+from steergauge.studies.side_by_side import side_by_side
 
 HOSTILE = "</script><script>window.hacked=1</script>"
 BLOCKS = 24
@@ -93,6 +95,7 @@ def example() -> GaugeResult:
         random_control=random_control(
             best, {seed: labels[f"random-{seed}"] for seed in SEEDS}, labels, unsteered
         ),
+        side_by_side=None,
         verdict=Verdict(
             verdict=VerdictName.STEERABLE,
             reasons=[
@@ -109,6 +112,30 @@ def example() -> GaugeResult:
         provenance=_provenance(),
         generations=[_generation(name, prompt, labels) for name in labels for prompt in PROMPTS],
     )
+
+
+def two_methods_example() -> GaugeResult:
+    """The same with a second method, whose outputs are those of the first at other doses."""
+    whole, labels = example(), _labels()
+    other = [
+        condition.model_copy(update={"method": "svd", "id": f"svd-{condition.id}"})
+        for condition in whole.conditions
+    ]
+    labels |= {f"svd-{name}": labels[name] for name in list(labels)}
+    vectors = np.stack([np.eye(2, dtype=np.float32)[0]] * BLOCKS)
+    turned = np.stack([np.array([0.6, 0.8], dtype=np.float32)] * BLOCKS)
+    compared = side_by_side(
+        [*whole.conditions, *other],
+        labels=labels,
+        unsteered=labels["unsteered"],
+        directions={
+            "dim": Direction("dim", vectors, np.ones(BLOCKS)),
+            "svd": Direction("svd", turned, np.ones(BLOCKS)),
+        },
+        selected={"svd": 9},
+        seed=0,
+    )
+    return whole.model_copy(update={"conditions": [*whole.conditions, *other], "side_by_side": compared})
 
 
 def invalid_example() -> GaugeResult:
@@ -279,7 +306,8 @@ def _protocol() -> ProtocolRecord:
         doses=list(DOSES),
         doses_chosen_by="the residual norms",
         operation="add",
-        positions="every position",
+        blocks="onward",
+        positions="all",
         max_new_tokens=100,
         decoding="greedy, repetition penalty 1",
         judge="study 1",

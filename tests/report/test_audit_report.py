@@ -1,11 +1,13 @@
 import io
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
-from steergauge.report.audit import render_audit, write_audit_csv, write_audit_json
+from steergauge.report.audit import render_audit
+from steergauge.report.tables import write_json, write_rows
 from steergauge.studies.audit.finding import Audit, Finding, Stands, sorted_audit
 
 
@@ -64,9 +66,10 @@ def test_a_claim_can_neither_mark_itself_up_nor_steer_the_terminal(audit: Audit)
 
 
 def test_what_is_written_reads_back(audit: Audit, tmp_path: Path) -> None:
-    write_audit_json(audit, tmp_path / "audit.json")
+    write_json(audit, tmp_path / "audit.json")
     assert Audit.model_validate_json((tmp_path / "audit.json").read_text(encoding="utf-8")) == audit
-    write_audit_csv(audit, tmp_path / "audit.csv")
+    write_rows(audit, tmp_path / "audit.csv")
     table = pd.read_csv(tmp_path / "audit.csv", keep_default_na=False)
     assert list(table["id"]) == ["bad", "open", "fine"]
+    assert json.loads(table["values"][0]) == {"p": 2.0}
     assert list(table["outcome"]) == ["number differs", "undecided", "holds"]

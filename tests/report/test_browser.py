@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from steergauge.report.html import write_html
 
 from .example import HOSTILE, example, invalid_example
+from .test_stability import stability
 
 pytestmark = pytest.mark.browser
 
@@ -246,3 +247,21 @@ def test_an_invalid_result_opens_its_unsteered_outputs(browser: Browser, tmp_pat
     assert watching.fits()
     assert watching.complaints == []
     page.close()
+
+
+@pytest.mark.parametrize("options", [PHONE, SMALL, {}, PHONE | DARK])
+def test_a_page_of_stability_draws_asks_for_nothing_and_does_not_scroll_sideways(
+    browser: Browser, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    path = tmp_path / "stability.html"
+    write_html(stability(("dim", 0.99), ("svd", 0.5), hostile=True), path)
+    page = browser.new_page(**options)
+    watching = Watched(page)
+    page.goto(path.as_uri())
+    page.locator("summary").click()
+    assert watching.fits()
+    assert page.locator("svg polygon").count() == 4
+    assert page.evaluate("window.hacked") is None
+    page.close()
+    assert watching.complaints == []
+    assert watching.requests == [path.as_uri()]

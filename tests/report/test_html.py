@@ -9,7 +9,7 @@ from steergauge.report.html import embedded, outputs, page, write_html
 from steergauge.report.words import rate_words
 from steergauge.studies.result import GaugeResult
 
-from .example import DOSES, HOSTILE, PROMPTS, example, invalid_example
+from .example import DOSES, HOSTILE, PROMPTS, example, invalid_example, two_methods_example
 
 
 def visible(html: str) -> str:
@@ -171,3 +171,16 @@ def test_writing_where_no_folder_can_be_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SteergaugeError, match="cannot write"):
         write_html(example(), tmp_path / "file" / "page.html")
+
+
+def test_methods_stand_side_by_side_where_there_are_several() -> None:
+    result = two_methods_example()
+    html = visible(page(result))
+    section = html.split('<section id="methods">')[1].split("</section>")[0]
+    compared = result.side_by_side
+    assert compared
+    for outcome in (*compared.own_best, *compared.at_selected[0].outcomes):
+        assert f'data-condition="{outcome.best.condition}"' in section
+    assert "At block 9, which svd chose" in section
+    assert section.count(">0.60<") == 2 * len(compared.cosines)
+    assert 'id="methods"' not in page(example())

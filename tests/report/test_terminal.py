@@ -5,9 +5,10 @@ import pytest
 from rich.console import Console
 
 from steergauge.report.terminal import SweepProgress, render
+from steergauge.report.words import rate_words
 from steergauge.studies.result import GaugeResult
 
-from .example import example, invalid_example
+from .example import example, invalid_example, two_methods_example
 
 
 def printed(result: GaugeResult, width: int) -> str:
@@ -128,3 +129,14 @@ def test_stages_count_on_their_own() -> None:
         "unsteered: 2 of 2 rows, 10 tokens",
         "sweep: 4 of 4 rows, 10 tokens",
     ]
+
+
+def test_methods_are_compared_where_there_are_several() -> None:
+    result = two_methods_example()
+    shown = " ".join(printed(result, 120).split())
+    compared = result.side_by_side
+    assert compared
+    assert "block 9, chosen by svd" in shown
+    for outcome in compared.own_best:
+        assert rate_words(outcome.best.reported_on) in shown
+    assert "chosen by" not in printed(example(), 120)

@@ -1,11 +1,12 @@
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
@@ -14,11 +15,16 @@ from torch import Tensor
 from steered import steered_pass
 from steergauge.activations.hooks import measure_baseline
 from steergauge.directions.direction import Direction
+from steergauge.directions.methods import METHODS
 from steergauge.directions.random import random_unit_vector
 from steergauge.errors import SteergaugeError
 from steergauge.models.loading import load_model
+from steergauge.steering.class_means import class_means
 from steergauge.steering.dose import Dose, DoseUnit, Yardsticks, coefficients, equivalents
-from steergauge.steering.steering import Operation, steer, unsteered
+from steergauge.steering.intervention import intervene
+from steergauge.steering.operation import Operation
+from steergauge.steering.positions import Positions
+from steergauge.steering.steering import Steering, ablation, same_dose_along, steer, unsteered
 
 BLOCKS, WIDTH = 7, 16
 PROMPTS = ["Tell me a joke", "How do I bake a good chocolate cake at home for my friends?", "Hello"]
@@ -154,8 +160,11 @@ def test_a_clamp_comes_to_the_way_from_the_usual_component_and_does_not_accumula
     measured = yardsticks(seed)
     said = equivalents(Dose(target, DoseUnit.CLAMP), first_block, measured)
     assert said.clamp == pytest.approx(target)
-    assert said.raw == pytest.approx(target - measured.component(first_block))
-    assert said.total_relative == pytest.approx(said.raw / measured.residual_norms[-1])
+    vector = measured.direction.vectors[first_block]
+    usual = [np.mean([stream[block] @ vector for stream in measured.streams]) for block in range(BLOCKS)]
+    assert said.raw == pytest.approx(target - usual[first_block], rel=1e-5, abs=1e-5)
+    total = (target - usual[-1]) / measured.residual_norms[-1]  # what the last block's setting comes to
+    assert said.total_relative == pytest.approx(total, rel=1e-5, abs=1e-5)
 
 
 def test_a_raw_dose_of_the_study_comes_to_its_published_total() -> None:
@@ -272,3 +281,161 @@ def test_opposite_doses_add_the_opposite(seed: int, first_block: int, value: flo
         one, other = (coefficients(Dose(sign * value, unit), first_block, measured) for sign in (1, -1))
         np.testing.assert_array_equal(one.values, -other.values)
         assert one.clipped == other.clipped
+
+
+@pytest.mark.parametrize(
+    "dose", [Dose(2.0, DoseUnit.RAW), Dose(0.3, DoseUnit.RELATIVE), Dose(1.5, DoseUnit.SEPARATION)]
+)
+@given(seeds, st.tuples(blocks, blocks).map(sorted))
+def test_up_to_a_last_block_the_coefficients_are_those_onward_and_then_none(
+    dose: Dose, seed: int, ends: list[int]
+) -> None:
+    (first, last), measured = ends, yardsticks(seed)
+    onward, found = values(dose, first, measured), coefficients(dose, first, measured, last_block=last)
+    np.testing.assert_array_equal(found.values[: last + 1], onward[: last + 1])
+    assert not found.values[last + 1 :].any()
+    assert all(first < block <= last for block in found.clipped)
+    said = equivalents(dose, first, measured, last_block=last)
+    assert said.total_relative == pytest.approx(onward[: last + 1].sum() / measured.residual_norms[-1])
+    assert said[:4] == equivalents(dose, first, measured)[:4]
+    steering = steer(dose, first, measured, last_block=last)
+    assert list(steering.blocks) == list(range(first, last + 1))
+
+
+@pytest.mark.parametrize(
+    ("last", "complaint"),
+    [(1, "the last block to steer, 1, lies before the first, 2"), (BLOCKS, "block 7 is out of range")],
+)
+def test_a_last_block_before_the_first_or_past_the_end_is_refused(last: int, complaint: str) -> None:
+    with pytest.raises(SteergaugeError, match=complaint):
+        steer(Dose(1.0, DoseUnit.RAW), 2, yardsticks(0), last_block=last)
+    with pytest.raises(SteergaugeError, match=complaint):
+        ablation(random_unit_vector(WIDTH, 0), BLOCKS, first_block=2, last_block=last)
+
+
+def read(seed: int, method: str = "dim") -> Yardsticks:
+    """A method's direction on random readings, with the class means."""
+    rng = np.random.default_rng(seed)
+    positive, negative = (rng.normal(mean, 1, size=(6, BLOCKS, WIDTH)).astype(np.float32) for mean in (1, -1))
+    streams = rng.normal(size=(5, BLOCKS, WIDTH)).astype(np.float32)
+    means = class_means(positive, negative)
+    return Yardsticks(METHODS[method](positive, negative), rng.uniform(9, 50, BLOCKS), streams, means)
+
+
+@given(seeds, blocks, st.floats(-3, 3), st.sampled_from(["dim", "logistic", "pca_center"]))
+def test_affine_targets_lie_between_the_class_means_along_the_first_blocks_vector(
+    seed: int, first: int, dose: float, method: str
+) -> None:
+    measured = read(seed, method)
+    assert measured.means
+    vector = measured.direction.vectors[first]
+    steering = steer(Dose(dose, DoseUnit.SEPARATION), first, measured, operation=Operation.AFFINE)
+    for block in range(first, BLOCKS):
+        low = measured.means.negative[block] @ vector
+        high = (measured.means.negative[block] + measured.means.difference[block]) @ vector
+        assert steering.coefficients[block] == pytest.approx((1 - dose) * low + dose * high, abs=1e-6)
+    said = equivalents(Dose(dose, DoseUnit.SEPARATION), first, measured, operation=Operation.AFFINE)
+    usual = [float(np.mean(measured.streams[:, block] @ vector)) for block in (first, -1)]
+    assert said.raw == pytest.approx(steering.coefficients[first] - usual[0], abs=1e-5)
+    assert said.clamp == pytest.approx(steering.coefficients[first], abs=1e-5)
+    assert said.total_relative == pytest.approx(
+        (steering.coefficients[-1] - usual[1]) / measured.residual_norms[-1], abs=1e-5
+    )
+
+
+@given(seeds, blocks, sizes, st.sampled_from(["dim", "logistic", "pca_center", "svd"]))
+def test_with_the_class_means_a_separation_is_exact_whatever_the_method(
+    seed: int, first: int, dose: float, method: str
+) -> None:
+    measured = read(seed, method)
+    assert measured.means
+    held = np.cumsum(values(Dose(dose, DoseUnit.SEPARATION), first, measured))
+    for block in range(first, BLOCKS):
+        exact = dose * float(measured.means.difference[block] @ measured.direction.vectors[first])
+        assert held[block] == pytest.approx(exact, rel=1e-6, abs=1e-6 * abs(dose))
+    without = replace(measured, means=None)
+    for one in (measured, without):  # at its own block the norm of the direction is that separation already
+        first_addition = values(Dose(dose, DoseUnit.SEPARATION), first, one)[first]
+        assert first_addition == pytest.approx(dose * measured.direction.raw_norms[first], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("unit", "operation", "complaint"),
+    [
+        ("raw", "clamp", "the operation clamp takes doses in clamp, not in raw"),
+        ("clamp", "add", "the operation add takes doses in raw, relative, separation, not in clamp"),
+        ("clamp", "rotate", "the operation rotate takes doses in raw, relative, separation, not in clamp"),
+        ("raw", "affine", "the operation affine takes doses in separation, not in raw"),
+        ("raw", "ablate", "ablation takes the whole component away, so it has no dose"),
+    ],
+)
+def test_an_operation_refuses_doses_that_mean_nothing_to_it(
+    unit: str, operation: str, complaint: str
+) -> None:
+    with pytest.raises(SteergaugeError, match=complaint) as refusal:
+        steer(Dose(1.0, DoseUnit(unit)), 2, read(0), operation=Operation(operation))
+    assert "\n" not in str(refusal.value)
+
+
+@given(seeds, blocks, st.floats(-40, 40))
+def test_a_turn_comes_to_what_an_addition_does_but_ends_at_the_vector(
+    seed: int, first: int, amount: float
+) -> None:
+    measured, dose = read(seed), Dose(amount, DoseUnit.RAW)
+    added = equivalents(dose, first, measured)
+    turned = equivalents(dose, first, measured, operation=Operation.ROTATE)
+    assert turned._replace(clamp=added.clamp) == added
+    streams, vector = torch.from_numpy(measured.streams[:, first]), measured.direction.vectors[first]
+    steering = steer(dose, first, measured, operation=Operation.ROTATE)
+    after = streams + intervene([steering], "cpu").change(first, streams[None])[0]
+    assert turned.clamp == pytest.approx(float((after @ torch.from_numpy(vector)).mean()), abs=1e-4)
+
+
+def test_affine_steering_without_class_means_is_refused() -> None:
+    with pytest.raises(SteergaugeError, match="means of both classes, which an imported direction"):
+        steer(Dose(1.0, DoseUnit.SEPARATION), 2, yardsticks(0), operation=Operation.AFFINE)
+
+
+@settings(max_examples=40)
+@given(seeds, blocks, st.floats(-1, 1), st.sampled_from(["affine", "clamp", "add", "rotate"]))
+def test_a_control_moves_the_usual_stream_as_far_along_its_own_vector(
+    seed: int, first: int, value: float, operation: str
+) -> None:
+    measured, other = read(seed), random_unit_vector(WIDTH, seed)
+    unit = {"affine": DoseUnit.SEPARATION, "clamp": DoseUnit.CLAMP}.get(operation, DoseUnit.RAW)
+    steering = steer(Dose(value, unit), first, measured, operation=Operation(operation))
+    control = same_dose_along(other, steering, measured)
+    assert np.array_equal(control.vector, other)
+    assert control.operation is steering.operation
+
+    def usual_move(one: Steering, block: int) -> float:
+        streams = torch.from_numpy(measured.streams[:, block])
+        change = intervene([one], "cpu").change(block, streams[None])[0]
+        return float((change @ torch.from_numpy(one.vector)).mean())
+
+    for block in range(BLOCKS):
+        assert usual_move(control, block) == pytest.approx(usual_move(steering, block), abs=1e-4)
+
+
+def test_what_the_study_does_has_the_content_address_that_it_always_had() -> None:
+    vector = np.array([0.6, 0.8], dtype=np.float32)
+    digest = "9d2c143dc5e2c8df311211d38cb9ed78357a179827854314aec553e5da319145"
+    for operation in (Operation.ADD, Operation.CLAMP):
+        assert Steering(vector, np.array([0.0, 1.5, 2.5]), 1, operation).identity() == {
+            "operation": operation.value,
+            "vector": digest,
+            "first_block": 1,
+            "coefficients": [0.0, 1.5, 2.5],
+            "positions": "all",
+        }
+    assert unsteered(3, 2).identity() == {"operation": "none"}
+
+
+def test_blocks_and_positions_are_part_of_what_a_steering_is() -> None:
+    steering = Steering(random_unit_vector(4, 0), np.array([0.0, 1.0, 0.0]), 1)
+    others = [replace(steering, last_block=1)]
+    others += [replace(steering, positions=positions) for positions in Positions if positions != "all"]
+    others += [replace(steering, operation=one) for one in Operation if one not in ("add", "ablate")]
+    identities = [str(one.identity()) for one in (steering, *others)]
+    assert len(set(identities)) == len(identities)
+    assert replace(steering, last_block=2).identity() == steering.identity()  # through the last, said or not

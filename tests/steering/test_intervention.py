@@ -11,7 +11,8 @@ from steered import example, steered_pass
 from steergauge.models.loading import Model, load_model
 from steergauge.models.phantom import Phantom
 from steergauge.steering.intervention import Intervention
-from steergauge.steering.steering import Operation, Steering, unsteered
+from steergauge.steering.operation import Operation
+from steergauge.steering.steering import Steering, unsteered
 from tiny import BLOCKS, FAMILIES
 
 Models = Callable[[str], Model]

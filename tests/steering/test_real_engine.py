@@ -18,7 +18,8 @@ from steergauge.models.loading import Model, load_model
 from steergauge.prompts import study_contrast_set, study_evaluation_set
 from steergauge.steering.dose import Dose, DoseUnit, Yardsticks
 from steergauge.steering.engine import Decoding, Generation, Request
-from steergauge.steering.steering import Operation, Steering, steer, unsteered
+from steergauge.steering.operation import Operation
+from steergauge.steering.steering import Steering, steer, unsteered
 from steergauge.steering.torch_engine import TorchEngine
 
 pytestmark = pytest.mark.real

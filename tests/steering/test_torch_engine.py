@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, GenerationConfig
 
-from steered import example
+from steered import example, run, uncached, with_frequent_stops
 from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.loading import Model, load_model
 from steergauge.models.phantom import ANSWER_REPLY, GARBLED_WORD, REFUSAL_REPLY, Phantom
 from steergauge.prompts import study_contrast_set, study_evaluation_set
-from steergauge.steering.engine import Decoding, Generation, Request
-from steergauge.steering.steering import Operation, Steering, unsteered
+from steergauge.steering.engine import Decoding, Request
+from steergauge.steering.operation import Operation
+from steergauge.steering.steering import Steering, unsteered
 from steergauge.steering.torch_engine import TorchEngine
 from tiny import FAMILIES, layers, plain
 
@@ -32,13 +33,6 @@ HARMFUL = study_contrast_set().positive
 
 def none(model: Model) -> Steering:
     return unsteered(len(model.blocks), model.blocks.width)
-
-
-def run(model: Model, requests: Sequence[Request]) -> list[Generation]:
-    """The engine's generations, in the order of the requests."""
-    made = list(TorchEngine(model).generate(requests))
-    assert sorted(index for index, _ in made) == list(range(len(requests)))  # each once
-    return [generation for _, generation in sorted(made, key=lambda one: one[0])]
 
 
 def planted(phantom: Phantom, first_block: int, dose: float, operation: Operation = ADD) -> Steering:
@@ -66,40 +60,6 @@ def plain_generate(
     return rows
 
 
-@torch.inference_mode()
-def uncached(
-    model: nn.Module, blocks: Sequence[nn.Module], ids: Tensor, request: Request, stops: Sequence[int]
-) -> list[int]:
-    """One prompt (1, tokens) continued greedily, the whole text run again for each token."""
-    steering = request.steering
-    unit = torch.from_numpy(steering.vector)
-
-    def hook(block: int) -> Callable[..., Any]:
-        def steer(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-            stream = output[0] if isinstance(output, tuple) else output
-            amount = torch.tensor(steering.coefficients[block], dtype=torch.float32)
-            if steering.operation is CLAMP:
-                amount = (amount - stream @ unit)[..., None]
-            stream = stream + amount * unit
-            return (stream, *output[1:]) if isinstance(output, tuple) else stream
-
-        return steer
-
-    handles = [
-        blocks[block].register_forward_hook(hook(block))
-        for block in range(steering.first_block, len(steering.coefficients))
-    ]
-    written: list[int] = []
-    try:
-        while len(written) < request.decoding.max_new_tokens and not (written and written[-1] in stops):
-            sequence = torch.cat([ids, torch.tensor([written], dtype=torch.long)], dim=1)
-            written.append(int(model(sequence, use_cache=False).logits[0, -1].argmax()))
-    finally:
-        for handle in handles:
-            handle.remove()
-    return written
-
-
 def mixed_requests(model: Model, scale: float) -> list[Request]:
     """Rows that differ in prompt, length, vector, block, dose, operation and tokens to write."""
     unsteered_twice, added_twice = none(model), example(model, 1, scale, ADD, seed=0)
@@ -118,15 +78,6 @@ def mixed_requests(model: Model, scale: float) -> list[Request]:
         Request(prompt, steering, Decoding(limit))
         for prompt, steering, limit in zip(EVALUATION, steerings, limits, strict=False)
     ]
-
-
-def with_frequent_stops(model: Model, requests: Sequence[Request]) -> Model:
-    """The model with a stop token that about half of the rows write, each at another step."""
-    texts = [generation.tokens for generation in run(model, requests)]
-    candidates = sorted({token for text in texts for token in text[1:]})
-    ending = {token: sum(token in text for text in texts) for token in candidates}
-    chosen = min(candidates, key=lambda token: abs(ending[token] - len(texts) / 2))
-    return dataclasses.replace(model, stop_tokens=(chosen,))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

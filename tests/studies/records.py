@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from steergauge.judging.label import Label
 from steergauge.prompts import study_evaluation_set
 from steergauge.statistics.proportions import wilson_interval
-from steergauge.studies.result import Comparison, ConditionResult, DoseRecord, Rate
+from steergauge.studies.measurements import Comparison, ConditionResult, DoseRecord, Rate
 
 PROMPTS = [prompt.text for prompt in study_evaluation_set().prompts]
 

@@ -9,7 +9,7 @@ from records import PROMPTS
 from steergauge.judging.label import Label
 from steergauge.statistics.splitting import split_prompts
 from steergauge.studies.analysis import best_condition, compare, random_control, rate, window_around
-from steergauge.studies.result import Best, ConditionResult
+from steergauge.studies.measurements import Best, ConditionResult
 
 UNSTEERED = records.labels(PROMPTS, ())
 CHOOSING, REPORTING = split_prompts(PROMPTS, 0)

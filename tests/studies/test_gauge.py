@@ -11,13 +11,19 @@ from pydantic import ValidationError
 from records import PROMPTS
 from torch import Tensor, nn
 
+from steergauge.activations.hooks import capture
 from steergauge.directions.direction import direction_from_differences
 from steergauge.directions.methods import METHODS
 from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.judging.label import Label
 from steergauge.models.loading import Model
 from steergauge.models.phantom import Phantom
-from steergauge.prompts import EvaluationPrompt, EvaluationSet, study_evaluation_set
+from steergauge.prompts import (
+    EvaluationPrompt,
+    EvaluationSet,
+    study_contrast_set,
+    study_evaluation_set,
+)
 from steergauge.steering.checks import check_instrument
 from steergauge.steering.engine import Generation, Request
 from steergauge.steering.steering import Steering
@@ -249,6 +255,80 @@ def test_clamping_between_the_thresholds_refuses_everything(
     assert [one.dose.clamp for one in result.conditions] == pytest.approx(doses)
     assert result.protocol.operation == "clamp"
     assert result.verdict.verdict is VerdictName.STEERABLE
+
+
+def test_affine_steering_puts_every_prompt_between_the_class_means(
+    phantom_model: Model, store_path: Path, phantom: Phantom, expected_rates: Rates
+) -> None:
+    contrast = study_contrast_set()
+    low, high = (
+        float(np.mean([phantom.component(prompt) for prompt in prompts]))
+        for prompts in (contrast.negative, contrast.positive)
+    )
+    doses = (0.0, 0.5, 1.0, 3.0)
+    chosen = settings(operation="affine", unit="separation", doses=doses)
+    result = gauge(phantom_model, chosen, store=store_path)
+    targets = [low + dose * (high - low) for dose in doses]
+    assert found_rates(result) == [expected_rates(target=target) for target in targets]
+    assert len(set(found_rates(result))) >= 3
+    assert [one.dose.clamp for one in result.conditions] == pytest.approx(targets, abs=1e-3)
+    assert (result.protocol.operation, result.protocol.dose_unit) == ("affine", "separation")
+
+
+def test_one_block_alone_adds_the_dose_once(
+    phantom_model: Model, store_path: Path, phantom: Phantom, expected_rates: Rates
+) -> None:
+    doses = tuple(STEERED_BLOCKS * dose for dose in DOSES)
+    result = gauge(phantom_model, settings(blocks="one", doses=doses), store=store_path)
+    assert found_rates(result) == [expected_rates(shift=dose) for dose in doses]
+    assert result.protocol.blocks == "one"
+    norm = result.directions[0].residual_norms[-1]
+    for one in result.conditions:
+        assert one.dose.total_relative == pytest.approx(one.dose.value / norm)
+        assert [block for block, added in enumerate(one.dose.coefficients) if added] == [BLOCK]
+
+
+@pytest.mark.parametrize("positions", ["after_instruction", "last"])
+def test_the_phantom_reads_its_last_token_alone(
+    positions: str, phantom_model: Model, store_path: Path, result: GaugeResult
+) -> None:
+    steered = gauge(phantom_model, settings(positions=positions), store=store_path)
+    assert found_rates(steered) == found_rates(result)
+    assert steered.protocol.positions == positions
+    assert steered.provenance.generations == result.provenance.generations
+    assert not {one.key for one in steered.generations if one.method == "dim"} & {
+        one.key for one in result.generations
+    }
+
+
+def test_steering_only_what_is_generated_leaves_the_first_word_as_it_was(
+    phantom_model: Model, store_path: Path
+) -> None:
+    result = gauge(phantom_model, settings(positions="generated"), store=store_path)
+    first = {one.prompt: one.text.split()[0] for one in result.generations if one.condition == "unsteered"}
+    steered = [one for one in result.generations if one.method == "dim"]
+    assert all(one.text.split()[0] == first[one.prompt] for one in steered)
+    assert result.protocol.positions == "generated"
+
+
+def test_a_turn_moves_the_component_and_shrinks_what_it_is_read_against(
+    phantom_model: Model, store_path: Path, phantom: Phantom
+) -> None:
+    doses = (0.5, 1.5, 2.25, 2.75)
+    result = gauge(phantom_model, settings(operation="rotate", doses=doses), store=store_path)
+    # The phantom's thresholds are in the rest of the stream, whose share of the norm a turn makes smaller.
+    norms = np.linalg.norm(capture(phantom_model, PROMPTS).at(-1)[:, -1], axis=-1)
+    before = np.array([phantom.component(prompt) for prompt in PROMPTS])
+    expected = []
+    for dose in doses:
+        after = before + STEERED_BLOCKS * dose
+        assert (after < norms).all()  # no stream has come to the direction itself
+        left = np.sqrt((norms**2 - after**2) / (norms**2 - before**2))
+        garbled = int((after > phantom.garbling_threshold * left).sum())
+        expected.append((int((after > phantom.threshold * left).sum()) - garbled, garbled))
+    assert found_rates(result) == expected
+    assert len(set(expected)) == len(doses)
+    assert result.protocol.operation == "rotate"
 
 
 def test_several_depths_are_steered_from_their_own_blocks(

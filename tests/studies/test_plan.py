@@ -9,7 +9,7 @@ from steergauge.directions.direction import direction_from_differences
 from steergauge.errors import SteergaugeError
 from steergauge.models.catalog import catalog
 from steergauge.steering.dose import DoseUnit, Yardsticks
-from steergauge.steering.steering import Operation
+from steergauge.steering.operation import Operation
 from steergauge.studies.plan import block_at, choose_doses, plan_conditions
 from steergauge.studies.settings import GaugeSettings
 
@@ -89,6 +89,15 @@ def test_the_grid_is_every_block_with_every_dose_in_order() -> None:
             one.steering.coefficients, np.where(np.arange(10) >= one.block, one.dose.value, 0)
         )
         np.testing.assert_array_equal(one.steering.vector, yardsticks().direction.vectors[one.block])
+
+
+def test_every_condition_is_steered_by_the_operation_at_the_blocks_and_positions_of_the_settings() -> None:
+    settings = GaugeSettings(depths=(0.3, 0.7), operation="rotate", blocks="one", positions="last")
+    for one in plan_conditions(settings, (1.0, 2.0), {"dim": yardsticks()}):
+        steering = one.steering
+        assert (steering.operation, steering.positions) == ("rotate", "last")
+        assert list(steering.blocks) == [one.block]
+        assert np.flatnonzero(steering.coefficients).tolist() == [one.block]
 
 
 def test_depths_on_the_same_block_are_one() -> None:

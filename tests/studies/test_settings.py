@@ -37,6 +37,14 @@ def test_nothing_said_is_the_studys_protocol() -> None:
         ({"unit": "clamp"}, "the unit clamp needs doses"),
         ({"unit": "furlongs"}, "unit: .*'raw', 'relative', 'separation' or 'clamp'"),
         ({"dose": (1,)}, "dose: "),
+        ({"operation": "clamp"}, "the operation clamp takes doses in clamp, not in raw"),
+        ({"operation": "add", "unit": "clamp", "doses": (1,)}, "not in clamp: change one of them"),
+        ({"operation": "affine"}, "the operation affine takes doses in separation, not in raw"),
+        ({"operation": "ablate"}, "ablation takes the whole component away, so it has no dose"),
+        ({"operation": "spin"}, "operation: .*'add', 'ablate', 'affine', 'clamp' or 'rotate'"),
+        ({"operation": "rotate", "doses": (0, 1)}, "a finite number other than 0"),
+        ({"blocks": "two"}, "blocks: .*'onward' or 'one'"),
+        ({"positions": "first"}, "positions: .*'all', 'after_instruction', 'last' or 'generated'"),
         ({"max_new_tokens": 0}, "max_new_tokens: "),
         ({"threshold": 0}, "threshold: "),
         ({"threshold": 1.01}, "threshold: "),
@@ -44,6 +52,8 @@ def test_nothing_said_is_the_studys_protocol() -> None:
         ({"seed": -1}, "seed: "),
         ({"wave_rows": 0}, "wave_rows: "),
         ({"judge": "stdy"}, "no judge 'stdy': did you mean study"),
+        ({"methods": ()}, "neither a method nor a direction"),
+        ({"directions": ("missing.gguf",)}, "cannot read the control vector missing.gguf"),
         ({"methods": ("dim", "dimm")}, "no extraction method 'dimm'; did you mean dim"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
@@ -57,6 +67,26 @@ def test_a_mistake_is_one_line_that_names_it(options: dict[str, Any], message: s
 def test_a_component_can_be_clamped_to_0() -> None:
     settings = gauge_settings(unit="clamp", doses=(0, 5))
     assert (settings.unit, settings.doses) == (DoseUnit.CLAMP, (0.0, 5.0))
+
+
+@pytest.mark.parametrize(
+    ("options", "operation"),
+    [
+        ({}, "add"),
+        ({"unit": "clamp", "doses": (1,)}, "clamp"),
+        ({"unit": "relative"}, "add"),
+        ({"unit": "separation", "operation": "affine"}, "affine"),
+        ({"operation": None}, "add"),
+    ],
+)
+def test_the_operation_follows_from_the_unit_unless_it_is_said(
+    options: dict[str, Any], operation: str
+) -> None:
+    assert gauge_settings(**options).operation == operation
+
+
+def test_affine_steering_can_go_to_the_negative_mean() -> None:
+    assert gauge_settings(operation="affine", unit="separation", doses=(0, 1)).doses == (0, 1)
 
 
 def test_settings_cannot_be_changed() -> None:

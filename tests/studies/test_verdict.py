@@ -6,16 +6,8 @@ import pytest
 import records
 from records import PROMPTS
 
-from steergauge.studies.result import (
-    Best,
-    ModelRecord,
-    RandomControl,
-    RandomDirection,
-    Unsteered,
-    Verdict,
-    VerdictName,
-    Window,
-)
+from steergauge.studies.measurements import Best, RandomControl, RandomDirection, Window
+from steergauge.studies.result import ModelRecord, Unsteered, Verdict, VerdictName
 from steergauge.studies.verdict import conclude
 
 SURE = 1e-4

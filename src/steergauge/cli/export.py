@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
+from steergauge.cli.options import told_written
 from steergauge.errors import SteergaugeError
 
 
@@ -22,4 +21,4 @@ def export(
         raise SteergaugeError(f"there is no store {store}")
     with Store(store) as opened:
         write_table(opened.to_pandas(), file)
-    Console(soft_wrap=True).print(f"written: {escape(str(file.absolute()))}", highlight=False)
+    told_written(file)

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from steergauge.cli.options import load, numbers
+from steergauge.cli.options import load, numbers, told_written
 
 
 class Unit(StrEnum):
@@ -21,6 +20,22 @@ class Unit(StrEnum):
     CLAMP = "clamp"
 
 
+class Blocks(StrEnum):
+    """Which blocks are steered."""
+
+    ONWARD = "onward"
+    ONE = "one"
+
+
+class Positions(StrEnum):
+    """Which tokens are steered."""
+
+    ALL = "all"
+    AFTER_INSTRUCTION = "after_instruction"
+    LAST = "last"
+    GENERATED = "generated"
+
+
 def gauge(  # noqa: PLR0917 - each is an option of the command line
     model: Annotated[str, typer.Argument(help="A catalogue name, a hub id, a local folder or a GGUF file.")],
     depths: Annotated[
@@ -28,7 +43,21 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     ] = "0.3,0.4,0.5,0.6,0.7",
     doses: Annotated[str | None, typer.Option(help="Doses to try. Default: from the model.")] = None,
     unit: Annotated[Unit, typer.Option(help="What doses multiply.")] = Unit.RAW,
-    method: Annotated[str, typer.Option(help="How directions are extracted; several with commas.")] = "dim",
+    operation: Annotated[
+        str | None,
+        typer.Option(help="add, rotate, affine or clamp. Default: clamp for that unit, else add."),
+    ] = None,
+    blocks: Annotated[Blocks, typer.Option(help="From each block through the last, or it alone.")] = (
+        Blocks.ONWARD
+    ),
+    positions: Annotated[Positions, typer.Option(help="Which tokens are steered.")] = Positions.ALL,
+    method: Annotated[
+        str | None, typer.Option(help="How directions are extracted; several with commas. Default: dim.")
+    ] = None,
+    direction: Annotated[
+        list[Path] | None,
+        typer.Option(help="A direction's .safetensors or .gguf file, in place of a method or beside one."),
+    ] = None,
     contrast: Annotated[
         Path | None, typer.Option(help="TOML, CSV or JSONL file of positive and negative prompts.")
     ] = None,
@@ -65,12 +94,18 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     from steergauge.studies.settings import gauge_settings
 
     page = html or Path(f"{re.sub(r'[^A-Za-z0-9.-]+', '-', model).strip('-.')}.html")
+    if method is None and not direction:
+        method = "dim"
     settings = gauge_settings(
         contrast_set=load_contrast_set(contrast) if contrast else study_contrast_set(),
         evaluation_set=load_evaluation_set(prompts) if prompts else study_evaluation_set(),
-        methods=tuple(method.split(",")),
+        methods=() if method is None else tuple(method.split(",")),
+        directions=tuple(direction or ()),
         depths=numbers("--depths", depths),
         unit=unit.value,
+        operation=operation,
+        blocks=blocks.value,
+        positions=positions.value,
         doses=None if doses is None else numbers("--doses", doses),
         max_new_tokens=max_new_tokens,
         judge=judge,
@@ -94,5 +129,4 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
         if path is not None:
             write(result, path)
             written.append(path)
-    for path in written:
-        Console(soft_wrap=True).print(f"written: {escape(str(path.absolute()))}", highlight=False)
+    told_written(*written)

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.markup import escape
+
 from steergauge.errors import SteergaugeError
 
 if TYPE_CHECKING:
@@ -45,3 +48,9 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
         raise SteergaugeError(
             f"{option} takes numbers with commas between, such as 0.5,1,2; not {text!r}"
         ) from None
+
+
+def told_written(*paths: Path) -> None:
+    """Says on stdout which files there are now."""
+    for path in paths:
+        Console(soft_wrap=True).print(f"written: {escape(str(path.absolute()))}", highlight=False)

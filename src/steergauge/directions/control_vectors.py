@@ -31,6 +31,7 @@ _METHOD = "steergauge.method"  # other readers pass over keys that they do not k
 _SCALE = "steergauge.scale"
 _STEM = "direction."
 _STREAM = "block output"
+_NOT_IN_A_FILE = ("the distances of the classes", "the token read", "the model's fingerprint")
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,19 @@ class ControlVectorExport:
         blocks: those that it adds at.
         lost: those that it should add at and cannot: block 0 or none.
         warning: what the loss means, or None.
+        dropped: what else the direction has and the file does not, in words.
     """
 
     path: Path
     blocks: tuple[int, ...]
     lost: tuple[int, ...]
     warning: str | None
+    dropped: tuple[str, ...]
 
 
 def save_control_vectors(
     direction: Direction,
-    path: Path,
+    path: Path | str,
     *,
     model_hint: str,
     scale: float = 1.0,
@@ -74,6 +77,7 @@ def save_control_vectors(
             or not finite, or the file cannot be written.
     """
     _require_exportable(direction, model_hint, scale, steered_from)
+    path = Path(path)
     first = steered_from or 0
     written = tuple(range(max(first, 1), direction.blocks))
     if not written:
@@ -103,7 +107,8 @@ def save_control_vectors(
             writer.write_tensors_to_file()
         finally:
             writer.close()
-    return ControlVectorExport(path, written, lost, warning)
+    others = () if steered_from is None else (f"the vectors of all blocks but {steered_from}",)
+    return ControlVectorExport(path, written, lost, warning, (*others, *_NOT_IN_A_FILE))
 
 
 def _require_exportable(
@@ -203,13 +208,14 @@ class ControlVectors:
         return Direction(self.method, vectors, separations)
 
 
-def load_control_vectors(path: Path) -> ControlVectors:
+def load_control_vectors(path: Path | str) -> ControlVectors:
     """Reads a control vector that llama.cpp, repeng or steergauge wrote. A tensor of zeros counts as none.
 
     Raises:
         SteergaugeError: no such file, not a GGUF control vector, or one that llama.cpp would refuse: block 0, other than
             float32, of several widths; or a number in it is not finite.
     """
+    path = Path(path)
     try:
         reader = GGUFReader(path)
         architecture, model_hint, method = (

@@ -59,6 +59,21 @@ class Direction:
             )
 
 
+@dataclass(frozen=True)
+class ExtractedDirection:
+    """A direction with the model that it was extracted on.
+
+    Attributes:
+        direction: what was extracted.
+        model: the model's name, as it was asked for.
+        fingerprint: the model's, over weights, precision, tokenizer and template.
+    """
+
+    direction: Direction
+    model: str
+    fingerprint: str
+
+
 def direction_from_differences(
     method: str, differences: NDArray[np.float64], position: int = -1
 ) -> Direction:

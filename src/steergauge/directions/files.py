@@ -5,7 +5,6 @@ belongs to them. One entry, for safetensors writes several in no fixed order, an
 """
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,28 +15,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from steergauge.atomic import replacing
-from steergauge.directions.direction import Direction
+from steergauge.directions.direction import Direction, ExtractedDirection
 from steergauge.errors import SteergaugeError
 
 VERSION = 1
 """Raised when an older steergauge could not read a file rightly."""
 
 _KEY = "steergauge"
-
-
-@dataclass(frozen=True)
-class SavedDirection:
-    """A direction with the model that it was extracted on.
-
-    Attributes:
-        direction: what was saved.
-        model: the model's name, as it was asked for.
-        fingerprint: the model's, over weights, precision, tokenizer and template.
-    """
-
-    direction: Direction
-    model: str
-    fingerprint: str
 
 
 class _Header(BaseModel):
@@ -55,13 +39,13 @@ class _Header(BaseModel):
     fingerprint: str
 
 
-def save_direction(saved: SavedDirection, path: Path) -> None:
+def save_direction(extracted: ExtractedDirection, path: Path | str) -> None:
     """Writes a direction: the same bytes each time, whole or not at all.
 
     Raises:
         SteergaugeError: the file cannot be written.
     """
-    direction = saved.direction
+    direction = extracted.direction
     header = _Header(
         format="direction",
         version=VERSION,
@@ -71,23 +55,24 @@ def save_direction(saved: SavedDirection, path: Path) -> None:
         blocks=direction.blocks,
         width=direction.width,
         digest=direction.digest,
-        model=saved.model,
-        fingerprint=saved.fingerprint,
+        model=extracted.model,
+        fingerprint=extracted.fingerprint,
     )
     tensors: dict[str, NDArray[Any]] = {
         "vectors": np.ascontiguousarray(direction.vectors, dtype=np.float32),
         "raw_norms": np.ascontiguousarray(direction.raw_norms, dtype=np.float64),
     }
-    with replacing(path) as partial:
+    with replacing(Path(path)) as partial:
         partial.write_bytes(save(tensors, metadata={_KEY: header.model_dump_json()}))
 
 
-def load_direction(path: Path) -> SavedDirection:
+def load_direction(path: Path | str) -> ExtractedDirection:
     """Reads a direction back, bit for bit. `Direction.require_fit` says whether it belongs to a model.
 
     Raises:
         SteergaugeError: no such file, a damaged or foreign one, or one of a newer steergauge.
     """
+    path = Path(path)
     try:
         with safe_open(path, framework="numpy") as file:
             header = _read_header(path, file.metadata() or {})
@@ -101,7 +86,7 @@ def load_direction(path: Path) -> SavedDirection:
         raise SteergaugeError(
             f"{path} is damaged: its numbers are not those that were saved; save the direction again"
         )
-    return SavedDirection(direction, header.model, header.fingerprint)
+    return ExtractedDirection(direction, header.model, header.fingerprint)
 
 
 def _read_header(path: Path, metadata: dict[str, str]) -> _Header:

@@ -161,7 +161,7 @@ def bootstrap_stability(
     Raises:
         SteergaugeError: the whole set or every resample gives no direction, or the classes are not pairs.
     """
-    extract, paired = find_method(method), _drawn_in_pairs(method, positive, negative, in_pairs)
+    extract, paired = find_method(method), drawn_in_pairs(method, len(positive), len(negative), in_pairs)
     whole = extract(positive, negative)
 
     def draw() -> NDArray[np.float64]:
@@ -199,7 +199,7 @@ def halves_stability(
         SteergaugeError: a class has one prompt, the whole set or every split gives no direction, or the classes
             are not pairs.
     """
-    extract, paired = find_method(method), _drawn_in_pairs(method, positive, negative, in_pairs)
+    extract, paired = find_method(method), drawn_in_pairs(method, len(positive), len(negative), in_pairs)
     extract(positive, negative)  # what is wrong with the whole set is an error, not a degenerate draw
     if min(len(positive), len(negative)) < 2:
         raise SteergaugeError(
@@ -217,13 +217,19 @@ def halves_stability(
     return _repeat(draw, method=method, design=Design.HALVES, in_pairs=paired, draws=draws, progress=progress)
 
 
-def _drawn_in_pairs(method: str, positive: Readings, negative: Readings, in_pairs: bool | None) -> bool:
+def drawn_in_pairs(method: str, positive: int, negative: int, in_pairs: bool | None) -> bool:
+    """Whether the i-th prompts of both classes are drawn together; None asks for what the method reads.
+
+    Raises:
+        SteergaugeError: it reads pairs and they were to be torn apart, or there are not as many `positive` as
+            `negative` prompts.
+    """
     if in_pairs is False and method in PAIR_METHODS:
         raise SteergaugeError(f"{method} reads pairs, so its prompts can only be drawn in pairs")
     paired = method in PAIR_METHODS if in_pairs is None else in_pairs
-    if paired and len(positive) != len(negative):
+    if paired and positive != negative:
         raise SteergaugeError(
-            f"prompts cannot be drawn in pairs: there are {len(positive)} positive and {len(negative)} negative ones; "
+            f"prompts cannot be drawn in pairs: there are {positive} positive and {negative} negative ones; "
             "give every prompt its counterpart, in the same order"
         )
     return paired

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-import torch
 from torch import Tensor, nn
 
 from steergauge.errors import SteergaugeError
+from steergauge.models.calls import Call, record_calls, same
 
 BlockOutput: TypeAlias = Tensor | tuple[Any, ...]
 
@@ -55,6 +55,44 @@ def reading(modules: Sequence[nn.Module], read: Callable[[int, Tensor], None]) -
             handle.remove()
 
 
+@contextmanager
+def entering(modules: Sequence[nn.Module], change: Callable[[int, Tensor], Tensor]) -> Iterator[None]:
+    """Gives each module k `change(k, stream)` in place of the stream that enters it while the context is open."""
+
+    def hook(index: int) -> Callable[..., Any]:
+        def changed(_module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+            if inputs:
+                return (change(index, inputs[0]), *inputs[1:]), keywords
+            return inputs, keywords | {"hidden_states": change(index, keywords["hidden_states"])}
+
+        return changed
+
+    handles = [
+        module.register_forward_pre_hook(hook(index), with_kwargs=True)
+        for index, module in enumerate(modules)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def leaving(modules: Sequence[nn.Module], change: Callable[[int, Tensor], Tensor]) -> Iterator[None]:
+    """Puts `change(k, stream)` in place of the stream that each module k returns while the context is open."""
+
+    def hook(index: int) -> Callable[..., BlockOutput]:
+        return lambda _module, _inputs, output: with_stream(output, change(index, stream_of(output)))
+
+    handles = [module.register_forward_hook(hook(index)) for index, module in enumerate(modules)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def find_blocks(model: nn.Module, input_ids: Tensor) -> Blocks:
     """Finds the module list whose entries run one after another on the residual stream.
 
@@ -64,7 +102,7 @@ def find_blocks(model: nn.Module, input_ids: Tensor) -> Blocks:
     Raises:
         SteergaugeError: no module list does that.
     """
-    calls = _record_calls(model, input_ids)
+    calls = record_calls(model, input_ids)
     chains = [
         (path, list(children))
         for path, children in model.named_modules()
@@ -86,56 +124,22 @@ def find_blocks(model: nn.Module, input_ids: Tensor) -> Blocks:
     return Blocks(path=path, modules=tuple(modules), final_norm=final_norm, width=last.shape[-1])
 
 
-@dataclass
-class _Call:
-    """One module's calls in a forward pass: how many, the last one's order, first input and stream."""
-
-    times: int
-    order: int
-    entered: Tensor
-    output: Tensor
-
-
-def _record_calls(model: nn.Module, input_ids: Tensor) -> dict[nn.Module, _Call]:
-    calls: dict[nn.Module, _Call] = {}
-
-    def hook(module: nn.Module, inputs: tuple[Any, ...], keywords: Mapping[str, Any], output: Any) -> None:
-        entered = inputs[0] if inputs else keywords.get("hidden_states")
-        first = output[0] if isinstance(output, tuple) and output else output
-        if isinstance(entered, Tensor) and isinstance(first, Tensor):
-            times = calls[module].times + 1 if module in calls else 1
-            calls[module] = _Call(times, len(calls), entered.clone(), first.clone())
-
-    handles = [module.register_forward_hook(hook, with_kwargs=True) for module in model.modules()]
-    try:
-        with torch.inference_mode():
-            model(input_ids=input_ids, use_cache=False)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return calls
-
-
-def _is_chain(modules: list[nn.Module], calls: Mapping[nn.Module, _Call]) -> bool:
+def _is_chain(modules: list[nn.Module], calls: Mapping[nn.Module, Call]) -> bool:
     if len(modules) < 2 or any(module not in calls or calls[module].times != 1 for module in modules):
         return False
-    return all(_same(calls[one].output, calls[next_].entered) for one, next_ in pairwise(modules))
+    return all(same(calls[one].output, calls[next_].entered) for one, next_ in pairwise(modules))
 
 
 def _final_norm(
-    model: nn.Module, modules: list[nn.Module], last: Tensor, calls: Mapping[nn.Module, _Call]
+    model: nn.Module, modules: list[nn.Module], last: Tensor, calls: Mapping[nn.Module, Call]
 ) -> nn.Module | None:
     """The module outside the blocks that takes r_{N−1} and gives what the output head reads."""
     inside = {child for module in modules for child in module.modules()}
     head = model.get_output_embeddings()  # type: ignore[operator]
     read_by_head = calls[head].entered if head in calls else None
     for module, call in calls.items():
-        if module in inside or any(module.children()) or not _same(call.entered, last):
+        if module in inside or any(module.children()) or not same(call.entered, last):
             continue
-        if read_by_head is None or _same(call.output, read_by_head):
+        if read_by_head is None or same(call.output, read_by_head):
             return module
     return None
-
-
-def _same(one: Tensor, other: Tensor) -> bool:
-    return one.shape == other.shape and torch.equal(one.to(other.device), other)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from safetensors import SafetensorError
@@ -21,11 +22,14 @@ from transformers import (
 
 from steergauge.errors import SteergaugeError
 from steergauge.models.blocks import Blocks, find_blocks
+from steergauge.models.heads import Heads, find_heads
 from steergauge.models.precision import Precision, resolve_device, resolve_precision
 from steergauge.models.template import ChatTemplate
 from steergauge.models.weights import Checkpoint, resolve
 
 logger = logging.getLogger(__name__)
+
+_PROBE = "Hello"  # what the structure is verified on
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,15 @@ class Model:
     def name(self) -> str:
         """The name it was asked for by."""
         return self.checkpoint.name
+
+    @cached_property
+    def heads(self) -> Heads:
+        """Its attention heads, found when they are first asked for.
+
+        Raises:
+            SteergaugeError: they are not found; other methods do without.
+        """
+        return find_heads(self.module, self.blocks, self.template.encode([_PROBE], self.device)["input_ids"])
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, cache: Cache | None = None) -> Tensor:
         """Runs the tokens that the cache does not hold yet.
@@ -120,7 +133,7 @@ def load_model(
         )
     module.requires_grad_(False).to(device)  # from_pretrained leaves it in evaluation mode
     _read_head_in_one_product(module)
-    probe = chat_template.encode(["Hello"], device)
+    probe = chat_template.encode([_PROBE], device)
     return Model(
         checkpoint=checkpoint,
         module=module,

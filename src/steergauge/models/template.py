@@ -1,6 +1,8 @@
 """From a user's message to the tokens that a model is shown."""
 
+import itertools
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jinja2 import TemplateError
@@ -14,6 +16,8 @@ _DATE = "26 Jul 2024"
 # after it keeps a line break with which the template may begin.
 _HIDE_TODAY = f"{{% macro strftime_now(format) %}}{_DATE}{{% endmacro %}}{{{{ '' }}}}"
 _PROBE = "What is the colour of the sky?"
+# Messages with no last letter, token or byte in common.
+_ENDS = ("Count to 7", "Is it so?", "Name a colour", "Go on…", "Well!")
 
 
 @dataclass(frozen=True)
@@ -63,3 +67,14 @@ class ChatTemplate:
             return_tensors="pt",
         ).to(device)
         return encoding
+
+    @cached_property
+    def suffix_tokens(self) -> int:
+        """How many tokens the template puts after the user's text: 5 for Qwen, Gemma and Llama 3.
+
+        Counted as the end that messages with different ends have in common, so a token that a tokenizer makes
+        of the text's end and the template's beginning together belongs to the text.
+        """
+        encoded = [self.encode([prompt], "cpu")["input_ids"][0].tolist() for prompt in _ENDS]
+        columns = zip(*(reversed(ids) for ids in encoded), strict=False)
+        return sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))

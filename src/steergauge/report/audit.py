@@ -1,15 +1,10 @@
-"""An audit in a terminal and as CSV."""
+"""An audit in a terminal."""
 
-import csv
-from pathlib import Path
-
-import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from steergauge.atomic import replacing
-from steergauge.report.plain import plain
+from steergauge.report.terminal import plain
 from steergauge.studies.audit.finding import Audit, Finding, Outcome
 
 _HEADINGS = {
@@ -36,24 +31,6 @@ def render_audit(audit: Audit, console: Console) -> None:
             console.print()
             console.print(Text.assemble((f"{mark} ", style), plain(heading, "bold")))
             console.print(_table(found, full=outcome is not Outcome.HOLDS))
-
-
-def write_audit_json(audit: Audit, path: Path) -> None:
-    """Writes the audit as docs/audit.md documents it."""
-    with replacing(path) as partial:
-        partial.write_text(audit.to_json() + "\n", encoding="utf-8", newline="\n")
-
-
-def write_audit_csv(audit: Audit, path: Path) -> None:
-    """Writes one row a finding; recomputed values as they are in the JSON, in one column."""
-    rows = [
-        {"outcome": finding.outcome.value, **finding.model_dump(mode="json"), "values": str(finding.values)}
-        for finding in audit.findings
-    ]
-    with replacing(path) as partial:
-        pd.DataFrame(rows).to_csv(
-            partial, index=False, encoding="utf-8", quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n"
-        )
 
 
 def _table(findings: list[Finding], full: bool) -> Table:

@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from steergauge.report.words import dose_words, interval, number, percent, place
-from steergauge.studies.result import ConditionResult, DirectionRecord, GaugeResult, Rate
+from steergauge.studies.measurements import ConditionResult, Rate
+from steergauge.studies.result import DirectionRecord, GaugeResult
 
 WIDTH, HEIGHT = 360, 216
 LEFT, RIGHT, TOP, BOTTOM = 40, 348, 12, 176
@@ -37,11 +38,12 @@ class Point(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A named run of points; its role chooses its colour."""
+    """A named run of points; its role chooses its colour. A named band fills their intervals, else they are bars."""
 
     name: str
     role: str
     points: list[Point]
+    band: str = ""
 
 
 @dataclass(frozen=True)

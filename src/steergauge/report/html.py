@@ -1,52 +1,40 @@
-"""The report as one self-contained HTML file: nothing is fetched, and nothing a model wrote is executed."""
+"""The report of a gauge as one HTML file, and the writing of every result's."""
 
-import base64
-import hashlib
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from steergauge.atomic import replacing
 from steergauge.report import figures, words
+from steergauge.report.stability import stability_page
+from steergauge.report.standalone import standalone_page
 from steergauge.studies.result import GaugeResult
+from steergauge.studies.stability import StabilityResult
 
 # Characters that could end a script element or a line in one; JSON reads their escapes back verbatim.
 _UNSAFE = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 
 
-def write_html(result: GaugeResult, path: Path | str) -> None:
-    """Writes the page. Equal results give equal bytes."""
+def write_html(result: GaugeResult | StabilityResult, path: Path | str) -> None:
+    """Writes the page of a result. Equal results give equal bytes."""
+    text = stability_page(result) if isinstance(result, StabilityResult) else page(result)
     with replacing(Path(path)) as partial:
-        partial.write_text(page(result), encoding="utf-8", newline="\n")
+        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def page(result: GaugeResult) -> str:
     """The whole page."""
-    environment = Environment(
-        loader=PackageLoader("steergauge.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    own = files("steergauge.report")
-    style = own.joinpath("page.css").read_text(encoding="utf-8")
-    script = own.joinpath("page.js").read_text(encoding="utf-8")
-    return environment.get_template("page.html.jinja").render(
+    return standalone_page(
+        "page.html.jinja",
+        script="page.js",
         result=result,
         words=words,
         figures=figures,
         maps=figures.heat_maps(result),
         rates=figures.rates_by_dose(result),
         norms=[(direction, figures.norms_by_depth(result, direction)) for direction in result.directions],
-        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "base-uri 'none'; form-action 'none'",
-        style=Markup(style),
-        script=Markup(script),
         outputs=embedded(outputs(result)),
     )
 
@@ -115,8 +103,3 @@ def _group(name: str, title: str, rates: str, heading: str) -> dict[str, str]:
 
 def _rates(refusal: float | None, garbled: float | None) -> str:
     return f"{words.percent(refusal)} coherent refusal, {words.percent(garbled)} garbled"
-
-
-def _hash(text: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return f"'sha256-{digest}'"

@@ -8,10 +8,13 @@ import pandas as pd
 
 from steergauge.atomic import replacing
 from steergauge.errors import SteergaugeError
+from steergauge.studies.audit.finding import Audit
+from steergauge.studies.measurements import Record
 from steergauge.studies.result import GaugeResult
+from steergauge.studies.stability import StabilityResult
 
 
-def write_json(result: GaugeResult, path: Path) -> None:
+def write_json(result: Record, path: Path) -> None:
     """Writes the result as docs/json.md documents it."""
     with replacing(path) as partial:
         partial.write_text(result.to_json() + "\n", encoding="utf-8", newline="\n")
@@ -30,6 +33,12 @@ def write_parquet(result: GaugeResult, path: Path) -> None:
     """Writes one row a generation, with types and nulls kept."""
     with replacing(path) as partial:
         _to_parquet(result.generations_to_pandas(), partial)
+
+
+def write_rows(result: StabilityResult | Audit, path: Path) -> None:
+    """Writes one row a method, design and block, or one a finding, as CSV."""
+    with replacing(path) as partial:
+        _to_csv(result.to_pandas(), partial)
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -1,5 +1,6 @@
 """The result in a terminal, and progress while it is made."""
 
+import unicodedata
 from types import TracebackType
 from typing import Self
 
@@ -21,8 +22,9 @@ from rich.text import Text
 
 from steergauge.report import words
 from steergauge.report.figures import Cell, HeatMap, heat_maps
-from steergauge.report.plain import plain as _plain
-from steergauge.studies.result import GaugeResult, Rate, VerdictName
+from steergauge.studies.measurements import Rate
+from steergauge.studies.result import GaugeResult, VerdictName
+from steergauge.studies.side_by_side import MethodOutcome, SideBySide
 
 _COLOUR = {
     VerdictName.STEERABLE: "bold green",
@@ -38,13 +40,13 @@ def render(result: GaugeResult, console: Console) -> None:
     before, conclusion, after = words.headline(result)
     console.print(
         Text.assemble(
-            _plain(before, "bold"), (conclusion, _COLOUR[result.verdict.verdict]), _plain(after, "bold")
+            plain(before, "bold"), (conclusion, _COLOUR[result.verdict.verdict]), plain(after, "bold")
         )
     )
     for reason in result.verdict.reasons:
-        _item(console, "", reason)
+        item(console, "", reason)
     for caution in result.verdict.cautions:
-        _item(console, "!", caution, "yellow")
+        item(console, "!", caution, "yellow")
     console.print()
     maps = heat_maps(result)
     for refusal, garbled in zip(maps[::2], maps[1::2], strict=True):
@@ -52,9 +54,11 @@ def render(result: GaugeResult, console: Console) -> None:
     console.print(_summary(result))
     if result.random_control:
         console.print(_controls(result))
+    if result.side_by_side:
+        _print_methods(result.side_by_side, console)
     failed = [check for check in result.checks if not check.passed]
     for check in failed:
-        _item(console, "✗", f"check failed: {check.name}: {check.detail}", "red")
+        item(console, "✗", f"check failed: {check.name}: {check.detail}", "red")
 
 
 class SweepProgress:
@@ -65,14 +69,18 @@ class SweepProgress:
     """
 
     def __init__(
-        self, rows: int | None = None, stage: str = "generating", console: Console | None = None
+        self,
+        rows: int | None = None,
+        stage: str = "generating",
+        console: Console | None = None,
+        unit: str = "rows",
     ) -> None:
         self._console = console or Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("rows"),
+            TextColumn(unit),
             _TokensPerSecond(),
             TimeElapsedColumn(),
             TextColumn("left"),
@@ -80,7 +88,7 @@ class SweepProgress:
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._rows, self._stage = rows, stage
+        self._rows, self._stage, self._unit = rows, stage, unit
         self._task: TaskID | None = None
         self._tenth = 0
 
@@ -112,7 +120,8 @@ class SweepProgress:
         tenth = int(10 * task.completed / task.total) if task.total else 0
         if tenth > self._tenth and not self._console.is_terminal:
             self._tenth = tenth
-            done = f"{task.completed:.0f} of {task.total:.0f} rows, {task.fields['tokens']} tokens"
+            made = f", {task.fields['tokens']} tokens" if task.fields["tokens"] else ""
+            done = f"{task.completed:.0f} of {task.total:.0f} {self._unit}{made}"
             self._console.print(Text(f"{task.description}: {done}"))
 
 
@@ -130,10 +139,8 @@ def _print_grid(result: GaugeResult, refusal: HeatMap, garbled: HeatMap, console
     at_once = max(1, (console.width - _DEPTH_WIDTH) // _CELL_WIDTH)
     prompts = len(result.protocol.prompts)
     heading = f"{refusal.method}: % of {prompts} prompts, coherent refusal / garbled, by depth and dose"
-    console.print(_plain(heading, "bold"))
-    console.print(
-        Text(f"dose {words.UNIT.get(result.protocol.dose_unit, result.protocol.dose_unit)}", style="dim")
-    )
+    console.print(plain(heading, "bold"))
+    console.print(Text(f"dose {words.dose_heading(result.protocol)}", style="dim"))
     for start in range(0, len(refusal.doses), at_once):
         shown = slice(start, start + at_once)
         table = Table(box=None, padding=(0, 1), header_style="dim")
@@ -161,23 +168,23 @@ def _summary(result: GaugeResult) -> Table:
     table = _facts()
     best = result.best
     if best:
-        table.add_row("* best", _plain(words.condition_words(best)))
-        table.add_row("  dose", _plain(words.dose_everywhere(best.dose)))
+        table.add_row("* best", plain(words.condition_words(best)))
+        table.add_row("  dose", plain(words.dose_everywhere(best.dose)))
         table.add_row("  reporting half", _rate(best.reported_on))
         table.add_row("  garbled there", _rate(best.garbled_on_reported))
-        table.add_row("  over unsteered", _plain(words.comparison_words(best.against_unsteered)))
+        table.add_row("  over unsteered", plain(words.comparison_words(best.against_unsteered)))
         table.add_row("  choosing half", _rate(best.chosen_on))
         table.add_row("  whole set", Text.assemble(_rate(best.whole_set), (" optimistic", "dim")))
-        table.add_row("", _plain(words.left_out_words(result)))
+        table.add_row("", plain(words.left_out_words(result)))
     else:
         table.add_row("* best", "none: no condition was chosen")
     window = f"{words.window_short(result.window)}. " if result.window else ""
-    table.add_row("window", _plain(window + words.window_words(result)))
+    table.add_row("window", plain(window + words.window_words(result)))
     control = result.random_control
     if control:
         against = words.comparison_words(control.against_strongest)
         strongest = f"the strongest of {len(control.directions)}, seed {control.strongest_seed}"
-        table.add_row("beyond random", _plain(f"{against}; {strongest}; reporting half"))
+        table.add_row("beyond random", plain(f"{against}; {strongest}; reporting half"))
     else:
         table.add_row("beyond random", "the random control was not run")
     table.add_row("unsteered", Text.assemble(_rate(result.unsteered.refusal), " refused"))
@@ -194,6 +201,30 @@ def _controls(result: GaugeResult) -> Padding:
     return Padding(table, (1, 0, 0, 0))
 
 
+def _print_methods(methods: SideBySide, console: Console) -> None:
+    tables: list[tuple[str, list[MethodOutcome]]] = [("at its own best", methods.own_best)]
+    tables += [
+        (f"block {at.block}, chosen by {' and '.join(at.selected_by)}", at.outcomes)
+        for at in methods.at_selected
+    ]
+    for where, outcomes in tables:
+        table = Table(box=None, padding=(0, 1), header_style="dim")
+        table.add_column(where)
+        for heading in ("block", "dose", "reporting half", "garbled", f"− {methods.first}", "p adj."):
+            table.add_column(heading, justify="right")
+        for best, against in ((one.best, one.against_first) for one in outcomes):
+            table.add_row(
+                plain(best.method),
+                str(best.block),
+                words.number(best.dose.value),
+                _rate(best.reported_on),
+                words.percent(best.garbled_on_reported.rate),
+                words.points(against.difference) if against else words.NOTHING,
+                words.p_number(against.p_adjusted) if against else words.NOTHING,
+            )
+        console.print(Padding(table, (1, 0, 0, 0)))
+
+
 def _facts() -> Table:
     table = Table(box=None, padding=(0, 1), show_header=False)
     table.add_column(no_wrap=True, style="dim")
@@ -201,13 +232,20 @@ def _facts() -> Table:
     return table
 
 
-def _item(console: Console, mark: str, text: str, style: str = "") -> None:
+def item(console: Console, mark: str, text: str, style: str = "") -> None:
+    """Prints a sentence with its mark before it, indented as a whole."""
     table = Table(box=None, padding=(0, 1, 0, 0), show_header=False)
     table.add_column(width=2, justify="right", style=style)
     table.add_column()
-    table.add_row(mark, _plain(text))
+    table.add_row(mark, plain(text))
     console.print(table)
 
 
 def _rate(rate: Rate) -> Text:
     return Text(words.rate_words(rate))
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Text that can neither mark itself up nor send the terminal a control sequence."""
+    kept = "".join(char for char in text if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf"))
+    return Text(kept, style=style)

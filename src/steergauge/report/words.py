@@ -1,15 +1,7 @@
 """Numbers and conclusions as words, the same in the terminal and on the page."""
 
-from steergauge.studies.result import (
-    Best,
-    Comparison,
-    ConditionResult,
-    DoseRecord,
-    GaugeResult,
-    Rate,
-    VerdictName,
-    Window,
-)
+from steergauge.studies.measurements import Best, Comparison, ConditionResult, DoseRecord, Rate, Window
+from steergauge.studies.result import GaugeResult, ProtocolRecord, VerdictName
 
 NOTHING = "–"
 
@@ -19,11 +11,21 @@ _DOSE = {
     "separation": "{} × ‖Δ‖",
     "clamp": "clamped to {}",
 }
-UNIT = {
+_UNIT = {
     "raw": "α, added to the stream at each steered block",
     "relative": "in residual norms, α / R",
     "separation": "in class separations, α / ‖Δ‖",
     "clamp": "the component along the direction that is set",
+}
+_UNIT_OF = {
+    ("rotate", "raw"): "α, by which a turn moves the component at each steered block",
+    ("affine", "separation"): "in class separations, the component's distance from the negative mean",
+}
+_BLOCKS = {"one": "one block alone"}
+_POSITIONS = {
+    "generated": "generated tokens only",
+    "after_instruction": "tokens after the instruction",
+    "last": "the last prompt token and generated ones",
 }
 
 
@@ -78,6 +80,12 @@ def comparison_words(comparison: Comparison) -> str:
     )
 
 
+def cosine(value: float) -> str:
+    """Two digits, which read 1 only where it is that to six."""
+    shown = f"{value:.2f}"
+    return ">0.99" if shown == "1.00" and value < 1 - 1e-6 else shown.replace("-", "−")
+
+
 def left_out_words(result: GaugeResult) -> str:
     """Which prompts the rates of the best condition leave out."""
     refused, prompts = len(result.unsteered.refused_prompts), len(result.protocol.prompts)
@@ -102,6 +110,18 @@ def p_words(p_value: float) -> str:
 def dose_words(value: float, unit: str) -> str:
     """A dose in the unit that it was asked for in."""
     return _DOSE.get(unit, "{} " + unit).format(number(value))
+
+
+def dose_heading(protocol: ProtocolRecord) -> str:
+    """What the grid's doses are; and where they go, as far as it is not where the study's do."""
+    unit, operation = protocol.dose_unit, protocol.operation
+    parts = [
+        _UNIT_OF.get((operation, unit)) or _UNIT.get(unit, unit),
+        f"operation {operation}" if operation in ("rotate", "affine") else None,
+        _BLOCKS.get(protocol.blocks),
+        _POSITIONS.get(protocol.positions),
+    ]
+    return "; ".join(part for part in parts if part)
 
 
 def dose_units(dose: DoseRecord) -> list[tuple[str, str, str]]:

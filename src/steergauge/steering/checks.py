@@ -4,16 +4,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import DynamicCache, GenerationConfig
 
 from steergauge.errors import InstrumentError
 from steergauge.models.loading import Model
-from steergauge.steering.engine import Decoding, Engine, Request
-from steergauge.steering.intervention import Intervention
-from steergauge.steering.steering import Operation, Steering, unsteered
+from steergauge.steering.engine import AnySteering, Decoding, Engine, Request
+from steergauge.steering.head_steering import HeadSteering
+from steergauge.steering.intervene import intervene
+from steergauge.steering.operation import Operation
+from steergauge.steering.positions import Positions, steered_tokens
+from steergauge.steering.steering import Steering, unsteered
 
 _TOKENS = 12
+# Relative to the norm of a stream: what its component along a unit vector, a sum in float32, may be off by.
+_DOT_PRODUCT = 16 * float(np.finfo(np.float32).eps)
 
 
 class Outcome(NamedTuple):
@@ -23,7 +29,7 @@ class Outcome(NamedTuple):
     detail: str
 
 
-def check_instrument(model: Model, engine: Engine, prompt: str, largest: Steering) -> list[Outcome]:
+def check_instrument(model: Model, engine: Engine, prompt: str, largest: AnySteering) -> list[Outcome]:
     """Checks that dose 0 changes nothing, and that a dose arrives where, when and as it was asked.
 
     Args:
@@ -37,7 +43,9 @@ def check_instrument(model: Model, engine: Engine, prompt: str, largest: Steerin
     """
     return [
         _dose_zero_changes_nothing(model, engine, prompt),
-        _dose_arrives(model, prompt, largest),
+        _dose_arrives_at_heads(model, prompt, largest)
+        if isinstance(largest, HeadSteering)
+        else _dose_arrives(model, prompt, largest),
         _every_token_is_steered(model, prompt, largest),
     ]
 
@@ -66,74 +74,155 @@ def _dose_zero_changes_nothing(model: Model, engine: Engine, prompt: str) -> Out
 
 
 def _dose_arrives(model: Model, prompt: str, steering: Steering) -> Outcome:
-    """Reads what the first steered block passes on, with and without the dose."""
+    """Reads what the first steered block passes on, with and without the dose, against the operation's formula."""
     block = steering.first_block
-    amount = steering.coefficients[block]
-    before, _, _ = _run(model, prompt, unsteered(len(model.blocks), model.blocks.width), block)
-    after, logits, _ = _run(model, prompt, steering, block)
-    direction = torch.from_numpy(steering.vector).to(before.device)
-    if steering.operation is Operation.CLAMP:
-        amount = amount - before @ direction[:, None]
-    asked = amount * direction
-    # One rounding of the addition and one of the sum are the precision's own.
-    allowed = torch.finfo(model.precision.dtype).eps * (before.abs() + 2 * asked.abs())
-    off = ((after - before - asked).abs() - allowed).max().item()
-    if off > 0:
+    control = unsteered(len(model.blocks), model.blocks.width)
+    reader = _after(model, block)
+    before, after = (_run(model, prompt, one, reader) for one in (control, steering))
+    asked = np.zeros_like(before.stream)  # (tokens, width)
+    steered = slice(_prompt_tokens(model, prompt) - _steered_of_prompt(model, prompt, steering), None)
+    unit = steering.vector.astype(np.float64)
+    asked[steered] = _asked(steering, unit, before.stream[steered])
+    # One rounding of the addition and one of the sum are the precision's own; the component is taken in float32.
+    allowed = torch.finfo(model.precision.dtype).eps * (np.abs(before.stream) + 2 * np.abs(asked))
+    if steering.operation is not Operation.ADD:
+        norms = np.linalg.norm(before.stream, axis=1, keepdims=True)
+        allowed += _DOT_PRODUCT * (norms * np.abs(unit) + np.abs(before.stream))
+    off = (np.abs(after.stream - before.stream - asked) - allowed).max()
+    if not off <= 0:
         raise InstrumentError(
             f"block {block} of {model.name} moved otherwise than the dose asked, by up to {off:.3g} beyond "
             f"rounding in {model.precision}: its blocks do not pass their output on as it is written"
         )
-    if not torch.isfinite(logits).all():
-        raise InstrumentError(
-            f"the logits of {model.name} are not finite at the largest dose in {model.precision}: use smaller "
-            "doses, or a precision with more range (bfloat16, float32)"
-        )
-    shift = ((after - before) @ direction).mean().item()
+    if not after.finite:
+        raise InstrumentError(_not_finite(model))
+    moved = ((after.stream - before.stream) @ unit)[steered].mean()
     return Outcome(
         "a dose moves the stream by what was asked",
-        f"block {block} moved by {shift:.4g} along the direction, asked {float(np.mean(np.asarray(amount))):.4g}; "
+        f"block {block} moved by {moved:.4g} along the direction, asked {(asked @ unit)[steered].mean():.4g}; "
         "logits finite at the largest dose",
     )
 
 
-def _every_token_is_steered(model: Model, prompt: str, steering: Steering) -> Outcome:
-    """Counts the tokens that pass the first steered block, at the prefill and at a step after it."""
-    _, _, (prefill, step) = _run(model, prompt, steering, steering.first_block)
-    tokens = model.template.encode([prompt], "cpu")["input_ids"].shape[1]
-    if (prefill, step) != (tokens, 1):
+def _dose_arrives_at_heads(model: Model, prompt: str, steering: HeadSteering) -> Outcome:
+    """Reads what enters o_proj at the first steered block, with and without the dose."""
+    block, reader = steering.first_block, model.heads.modules[steering.first_block]
+    control = unsteered(len(model.blocks), model.blocks.width)
+    before, after = (_run(model, prompt, one, reader) for one in (control, steering))
+    asked = np.zeros_like(before.stream)  # (tokens, heads × head width)
+    asked[_prompt_tokens(model, prompt) - 1 :] = steering.additions[block].ravel()
+    allowed = torch.finfo(model.precision.dtype).eps * (np.abs(before.stream) + 2 * np.abs(asked))
+    off = (np.abs(after.stream - before.stream - asked) - allowed).max()
+    if not off <= 0:
         raise InstrumentError(
-            f"{model.name}: {prefill} tokens were steered at the prefill of {tokens}, and {step} at a step of 1; "
-            "its blocks do not run once a token, so a dose is not what it says"
+            f"the heads of block {block} of {model.name} moved otherwise than the dose asked, by up to {off:.3g} "
+            f"beyond rounding in {model.precision}: its attention does not pass them on as they are written"
         )
+    if not after.finite:
+        raise InstrumentError(_not_finite(model))
+    heads = int(steering.additions.any(axis=-1).sum())
     return Outcome(
-        "every token is steered", f"{prefill} at the prefill, {step} a step; asserted in every batch"
+        "a dose moves the heads by what was asked",
+        f"{heads} heads, from block {block} on, at the last prompt token and after it; logits finite at the largest dose",
     )
 
 
-def _run(model: Model, prompt: str, steering: Steering, block: int) -> tuple[Tensor, Tensor, tuple[int, int]]:
-    """One prefill and one step; the prefill's stream (tokens, width), its logits, and tokens steered.
+def _not_finite(model: Model) -> str:
+    return (
+        f"the logits of {model.name} are not finite at the largest dose in {model.precision}: use smaller "
+        "doses, or a precision with more range (bfloat16, float32)"
+    )
 
-    The stream is read where it is used: as it enters what comes after the block.
+
+def _asked(steering: Steering, unit: NDArray[np.float64], stream: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What the operation adds to streams (tokens, width) after the first block, by its definition, in float64."""
+    amount = steering.coefficients[steering.first_block]
+    component = (stream @ unit)[:, None]  # (tokens, 1)
+    rest = stream - component * unit
+    match steering.operation:
+        case Operation.ADD:
+            moved = stream + amount * unit
+        case Operation.ABLATE:
+            moved = rest
+        case Operation.AFFINE | Operation.CLAMP:
+            moved = rest + amount * unit
+        case Operation.ROTATE:
+            norm = np.linalg.norm(stream, axis=1, keepdims=True)
+            angle = np.arccos(np.clip((component + amount) / norm, -1, 1))
+            across = rest / np.linalg.norm(rest, axis=1, keepdims=True)
+            moved = norm * (np.cos(angle) * unit + np.sin(angle) * across)
+    asked: NDArray[np.float64] = moved - stream
+    return asked
+
+
+def _every_token_is_steered(model: Model, prompt: str, steering: AnySteering) -> Outcome:
+    """Counts the tokens that are steered at the first block, at the prefill and at a step after it."""
+    found = _run(model, prompt, steering, _after(model, steering.first_block))
+    tokens, asked = _prompt_tokens(model, prompt), _steered_of_prompt(model, prompt, steering)
+    if (found.prefill, found.step) != (asked, 1):
+        raise InstrumentError(
+            f"{model.name}: {found.prefill} tokens were steered where {asked} of the prefill's {tokens} should "
+            f"have been, and {found.step} at a step of 1; its blocks do not run once a token, so a dose is not "
+            "what it says"
+        )
+    if steering.positions is Positions.ALL:
+        return Outcome("every token is steered", f"{asked} at the prefill, 1 a step; asserted in every batch")
+    return Outcome(
+        f"every token of the positions {steering.positions} is steered, and no other",
+        f"{asked} of {tokens} at the prefill, 1 a step; asserted in every batch",
+    )
+
+
+def _prompt_tokens(model: Model, prompt: str) -> int:
+    return int(model.template.encode([prompt], "cpu")["input_ids"].shape[1])
+
+
+def _steered_of_prompt(model: Model, prompt: str, steering: AnySteering) -> int:
+    """How many of the prompt's tokens the positions hold."""
+    tokens, suffix = _prompt_tokens(model, prompt), model.template.suffix_tokens
+    counts = {Positions.ALL: tokens, Positions.AFTER_INSTRUCTION: suffix, Positions.LAST: 1}
+    return counts.get(steering.positions, 0)
+
+
+def _after(model: Model, block: int) -> nn.Module:
+    """What the stream after a block is used by."""
+    return [*model.blocks.modules, model.blocks.final_norm][block + 1]
+
+
+class _Run(NamedTuple):
+    """What enters a module, (tokens, width), of a prompt and a step, and how many tokens of each were steered."""
+
+    stream: NDArray[np.float64]
+    finite: bool
+    prefill: int
+    step: int
+
+
+def _run(model: Model, prompt: str, steering: AnySteering, reader: nn.Module) -> _Run:
+    """One prefill, and one step with the prompt's last token again, so that all runs are on the same tokens.
+
+    What was steered is read where it is used: as it enters the reader.
     """
     entered: list[Tensor] = []
-    encoding = model.template.encode([prompt], model.device)
-    mask = encoding["attention_mask"]
+    ids = model.template.encode([prompt], model.device)["input_ids"]  # (1, tokens), so without padding
+    start = steering.positions.start(ids.shape[1], model.template.suffix_tokens)
+    starts = torch.tensor([start], device=model.device)
     cache = DynamicCache(config=model.module.config)
-    intervention = Intervention([steering], model.device)
+    intervention = intervene([steering], model)
 
     def read(_module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        entered.append((inputs[0] if inputs else keywords["hidden_states"])[0].float())
+        entered.append((inputs[0] if inputs else keywords["hidden_states"])[0].double().cpu())
 
-    after = [*model.blocks.modules, model.blocks.final_norm][block + 1]
-    handle = after.register_forward_pre_hook(read, with_kwargs=True)
-    try:
-        with torch.inference_mode(), intervention.attached(model.blocks):
-            intervention.expect(mask)
-            logits = model.forward(encoding["input_ids"], mask, cache)
-            prefill = int(intervention.steered_tokens[0])
-            mask = torch.cat([mask, mask.new_ones(1, 1)], dim=1)
-            intervention.expect(mask)
-            model.forward(logits.argmax(dim=-1, keepdim=True), mask, cache)
-    finally:
-        handle.remove()
-    return entered[0], logits, (prefill, int(intervention.steered_tokens[0]) - prefill)
+    counts, finite = [0], True
+    with torch.inference_mode(), intervention.attached(model.blocks):
+        # Registered last, so that it sees what the intervention has written.
+        handle = reader.register_forward_pre_hook(read, with_kwargs=True)
+        try:
+            for steps, new in enumerate((ids, ids[:, -1:])):
+                mask = ids.new_ones(1, ids.shape[1] + steps)
+                intervention.expect(steered_tokens(mask, starts))
+                finite &= bool(torch.isfinite(model.forward(new, mask, cache)).all())
+                counts.append(int(intervention.steered_tokens[0]))
+        finally:
+            handle.remove()
+    return _Run(torch.cat(entered).numpy(), finite, counts[1], counts[2] - counts[1])

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from steergauge.directions.direction import Direction
 from steergauge.errors import SteergaugeError
+from steergauge.steering.class_means import ClassMeans
+from steergauge.steering.operation import Operation
 
 
 class DoseUnit(StrEnum):
@@ -18,6 +20,15 @@ class DoseUnit(StrEnum):
     RELATIVE = "relative"
     SEPARATION = "separation"
     CLAMP = "clamp"
+
+
+_ADDED = (DoseUnit.RAW, DoseUnit.RELATIVE, DoseUnit.SEPARATION)
+_UNITS = {
+    Operation.ADD: _ADDED,
+    Operation.ROTATE: _ADDED,
+    Operation.AFFINE: (DoseUnit.SEPARATION,),
+    Operation.CLAMP: (DoseUnit.CLAMP,),
+}
 
 
 class Dose(NamedTuple):
@@ -32,64 +43,132 @@ class Yardsticks:
     """What doses are measured in: one direction on one model, unsteered, on benign prompts.
 
     Attributes:
-        direction: û_k and ‖Δ_k‖.
+        direction: û_k and the distance of the class means along it.
         residual_norms: R_k, (blocks,).
         streams: r_k at the last token, (prompts, blocks, width).
+        means: of the classes that the direction was read from; None for an imported one.
     """
 
     direction: Direction
     residual_norms: NDArray[np.float64]
     streams: NDArray[np.float32]
+    means: ClassMeans | None = None
 
-    def component(self, block: int) -> float:
-        """Mean component of r_k along û_k at the last token."""
-        return float((self.streams[:, block] @ self.direction.vectors[block]).mean(dtype=np.float64))
+    def components(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Mean component of r_k along a vector at the last token, (blocks,)."""
+        components: NDArray[np.float64] = (self.streams @ vector).mean(axis=0, dtype=np.float64)
+        return components
+
+    def separations(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
+        """⟨Δ_k, vector⟩, (blocks,); without the class means, the part of Δ_k along û_k stands for Δ_k."""
+        if self.means is not None:
+            along: NDArray[np.float64] = self.means.difference @ vector
+        else:
+            along = self.direction.raw_norms * (self.direction.vectors.astype(np.float64) @ vector)
+        return along
 
 
 class Coefficients(NamedTuple):
-    """What is added along û at every block, (blocks,), and the blocks where a negative value was clipped."""
+    """A steering's coefficients, (blocks,), and the blocks where a negative value was clipped."""
 
     values: NDArray[np.float64]
     clipped: tuple[int, ...]
 
 
-def coefficients(dose: Dose, first_block: int, yardsticks: Yardsticks) -> Coefficients:
-    """The coefficient of û_l at each block from l = `first_block` to the last, 0 before it.
+def operation_of(unit: DoseUnit, operation: Operation | None = None) -> Operation:
+    """The operation that a dose of that unit is for.
+
+    Args:
+        unit: the dose's.
+        operation: the one asked for; None: clamp for that unit, add for any other.
+
+    Raises:
+        SteergaugeError: the operation takes no dose, or none in that unit.
+    """
+    if operation is None:
+        return Operation.CLAMP if unit is DoseUnit.CLAMP else Operation.ADD
+    if operation is Operation.ABLATE:
+        raise SteergaugeError(
+            "ablation takes the whole component away, so it has no dose and induces nothing that could be "
+            "measured over doses: use add, rotate, affine or clamp"
+        )
+    if unit not in _UNITS[operation]:
+        takes = ", ".join(_UNITS[operation])
+        raise SteergaugeError(
+            f"the operation {operation} takes doses in {takes}, not in {unit}: change one of them"
+        )
+    return operation
+
+
+def require_blocks(first_block: int, last_block: int | None, blocks: int) -> None:
+    """Refuses a range that is not in the model.
+
+    Raises:
+        SteergaugeError: a block is out of range, or the last lies before the first.
+    """
+    for block in (first_block, first_block if last_block is None else last_block):
+        if not 0 <= block < blocks:
+            raise SteergaugeError(f"block {block} is out of range; the model has blocks 0 to {blocks - 1}")
+    if last_block is not None and last_block < first_block:
+        raise SteergaugeError(f"the last block to steer, {last_block}, lies before the first, {first_block}")
+
+
+def coefficients(
+    dose: Dose,
+    first_block: int,
+    yardsticks: Yardsticks,
+    *,
+    operation: Operation | None = None,
+    last_block: int | None = None,
+) -> Coefficients:
+    """The coefficient of û_l at each block from l = `first_block` through `last_block`, 0 at the others.
 
     `raw`: α at every block (the study). `relative`: β·R_l, then increments β·(R_k − R_{k−1}) clipped at 0, so
     that the direct path at k holds β·R_k. `separation`: increments of γ·⟨Δ_k, û_l⟩, so that it holds
-    γ·⟨Δ_k, û_l⟩; where a method's û_k is not along Δ_k, its part along û_k stands for it. `clamp`: the target
-    component.
+    γ·⟨Δ_k, û_l⟩. `clamp`: the target component. For `affine` the dose c is a separation, and the coefficient the
+    target ⟨μ⁻_k + c·Δ_k, û_l⟩.
 
     Raises:
-        SteergaugeError: the block is out of range, or the dose is not finite.
+        SteergaugeError: a block is out of range, the dose is not finite, the operation does not take it, or
+            affine steering has no class means.
     """
     blocks = yardsticks.direction.blocks
-    if not 0 <= first_block < blocks:
-        raise SteergaugeError(f"block {first_block} is out of range; the model has blocks 0 to {blocks - 1}")
+    require_blocks(first_block, last_block, blocks)
     if not np.isfinite(dose.value):
         raise SteergaugeError(f"a dose must be a finite number, not {dose.value}")
-    held = _held_by_direct_path(dose, first_block, yardsticks)  # (steered blocks,)
-    steered = held if dose.unit in (DoseUnit.RAW, DoseUnit.CLAMP) else np.diff(held, prepend=0.0)
-    clipped = np.zeros(len(steered), dtype=bool)
+    steered = slice(first_block, None if last_block is None else last_block + 1)
+    held = _held_by_direct_path(dose, first_block, yardsticks)[steered]
+    values, clipped = np.zeros(blocks), np.zeros(blocks, dtype=bool)
+    if operation_of(dose.unit, operation) is Operation.AFFINE:
+        values[steered] = _negative_means(first_block, yardsticks)[steered] + held
+    elif dose.unit in (DoseUnit.RAW, DoseUnit.CLAMP):
+        values[steered] = held
+    else:
+        values[steered] = np.diff(held, prepend=0.0)
     if dose.unit is DoseUnit.RELATIVE:
-        clipped = steered * np.sign(dose.value) < 0
-        steered = np.where(clipped, 0.0, steered)
-    values = np.zeros(blocks)
-    values[first_block:] = steered
-    return Coefficients(values, tuple(int(index) + first_block for index in np.flatnonzero(clipped)))
+        clipped = values * np.sign(dose.value) < 0
+        values[clipped] = 0.0
+    return Coefficients(values, tuple(int(block) for block in np.flatnonzero(clipped)))
 
 
 def _held_by_direct_path(dose: Dose, first_block: int, yardsticks: Yardsticks) -> NDArray[np.float64]:
-    """The per-block amount that the dose asks for: constants, or what the direct path is to hold."""
-    direction = yardsticks.direction
+    """The per-block amount that the dose asks for: constants, or what the direct path is to hold; (blocks,)."""
     if dose.unit is DoseUnit.RELATIVE:
-        return dose.value * yardsticks.residual_norms[first_block:]
+        return dose.value * yardsticks.residual_norms
     if dose.unit is DoseUnit.SEPARATION:
-        along = direction.vectors[first_block:].astype(np.float64) @ direction.vectors[first_block]
-        held: NDArray[np.float64] = dose.value * direction.raw_norms[first_block:] * along
-        return held
-    return np.full(direction.blocks - first_block, dose.value)
+        return dose.value * yardsticks.separations(yardsticks.direction.vectors[first_block])
+    return np.full(yardsticks.direction.blocks, dose.value)
+
+
+def _negative_means(first_block: int, yardsticks: Yardsticks) -> NDArray[np.float64]:
+    """⟨μ⁻_k, û_l⟩, (blocks,)."""
+    if yardsticks.means is None:
+        raise SteergaugeError(
+            "affine steering needs the means of both classes, which an imported direction does not have: "
+            "extract it on this model, or use another operation"
+        )
+    means: NDArray[np.float64] = yardsticks.means.negative @ yardsticks.direction.vectors[first_block]
+    return means
 
 
 class Equivalents(NamedTuple):
@@ -106,23 +185,46 @@ class Equivalents(NamedTuple):
     total_relative: float
 
 
-def equivalents(dose: Dose, first_block: int, yardsticks: Yardsticks) -> Equivalents:
-    """What a dose from `first_block` on comes to in every unit.
+def equivalents(
+    dose: Dose,
+    first_block: int,
+    yardsticks: Yardsticks,
+    *,
+    operation: Operation | None = None,
+    last_block: int | None = None,
+) -> Equivalents:
+    """What a dose from `first_block` through `last_block` comes to in every unit.
+
+    Where a component is set, what is added is the way to it from the mean component on the benign prompts: at
+    the first block, and in total at the last, since nothing accumulates.
 
     Raises:
         SteergaugeError: as `coefficients`.
     """
-    added = coefficients(dose, first_block, yardsticks).values
-    before = yardsticks.component(first_block)
-    if dose.unit is DoseUnit.CLAMP:
-        # Setting a component does not accumulate: what is added is the way from the usual component to it.
-        raw = total = dose.value - before
+    values = coefficients(dose, first_block, yardsticks, operation=operation, last_block=last_block).values
+    last = yardsticks.direction.blocks - 1 if last_block is None else last_block
+    usual = yardsticks.components(yardsticks.direction.vectors[first_block])
+    resolved = operation_of(dose.unit, operation)
+    if resolved.sets_component:
+        raw, total = float(values[first_block] - usual[first_block]), float(values[last] - usual[last])
     else:
-        raw, total = float(added[first_block]), float(added.sum())
+        raw, total = float(values[first_block]), float(values.sum())
+    if resolved is Operation.ROTATE:
+        left = _turned_components(raw, first_block, yardsticks)
+    else:
+        left = float(usual[first_block]) + raw
     return Equivalents(
         raw=raw,
         relative=raw / float(yardsticks.residual_norms[first_block]),
         separation=raw / float(yardsticks.direction.raw_norms[first_block]),
-        clamp=before + raw,
+        clamp=left,
         total_relative=total / float(yardsticks.residual_norms[-1]),
     )
+
+
+def _turned_components(amount: float, block: int, yardsticks: Yardsticks) -> float:
+    """The mean component after a turn, which ends where all of a stream is along û."""
+    streams = yardsticks.streams[:, block].astype(np.float64)
+    norms = np.linalg.norm(streams, axis=1)
+    components = streams @ yardsticks.direction.vectors[block]
+    return float(np.clip(components + amount, -norms, norms).mean())

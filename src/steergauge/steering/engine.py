@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
+from steergauge.steering.head_steering import HeadSteering
 from steergauge.steering.steering import Steering
+
+AnySteering: TypeAlias = Steering | HeadSteering
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Request:
     """One generation to be made."""
 
     prompt: str
-    steering: Steering
+    steering: AnySteering
     decoding: Decoding
 
 

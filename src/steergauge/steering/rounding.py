@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from steergauge.models.precision import Precision
+from steergauge.steering.intervention import Intervention
+from steergauge.steering.steering import Steering
 
 
 class Rounding(NamedTuple):
@@ -16,22 +18,21 @@ class Rounding(NamedTuple):
     delivered: float
 
 
-def rounding(
-    streams: NDArray[np.float32], vector: NDArray[np.float32], amount: float, precision: Precision
-) -> Rounding:
-    """Adds `amount`·û to real streams in the model's own precision, and looks at what arrived.
+def rounding(streams: NDArray[np.float32], steering: Steering, precision: Precision) -> Rounding:
+    """Steers real streams at the first block in the model's own precision, and looks at what arrived.
 
     Args:
-        streams: r_l of unsteered prompts, (prompts, width).
-        vector: û, (width,).
-        amount: α; at 0 nothing is lost.
+        streams: r_l of unsteered prompts at the first steered block, (prompts, width).
+        steering: what is done; where nothing is added nothing is lost.
         precision: the format that the stream is kept in.
     """
-    if amount == 0:
-        return Rounding(0.0, 1.0)
     before = torch.from_numpy(streams).to(precision.dtype)
-    addition = (amount * torch.from_numpy(vector)).to(precision.dtype)
-    arrived = ((before + addition).double() - before.double()).numpy()
-    asked = vector != 0
-    lost = (arrived[:, asked] == 0).mean()
-    return Rounding(float(lost), float((arrived @ vector.astype(np.float64)).mean() / amount))
+    change = Intervention([steering], "cpu").change(steering.first_block, before[None])[0]
+    asked = change.expand(before.shape)  # (prompts, width)
+    if not asked.any():
+        return Rounding(0.0, 1.0)
+    arrived = (before + asked.to(precision.dtype)).double() - before.double()
+    lost = (arrived[asked != 0] == 0).double().mean()
+    unit = torch.from_numpy(steering.vector).double()
+    along = asked.double() @ unit  # (prompts,); of either sign where a component is set
+    return Rounding(float(lost), float((arrived @ unit) @ along.sign() / along.abs().sum()))

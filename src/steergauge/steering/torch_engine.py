@@ -12,10 +12,10 @@ from torch import Tensor
 
 from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.loading import Model
-from steergauge.steering.engine import Generation, Request
+from steergauge.steering.engine import AnySteering, Generation, Request
 from steergauge.steering.growing_cache import growing_cache
-from steergauge.steering.intervention import Intervention
-from steergauge.steering.steering import Steering
+from steergauge.steering.intervene import intervene
+from steergauge.steering.positions import Positions, steered_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -78,30 +78,38 @@ class TorchEngine:
         encoding = model.template.encode([request.prompt for request in requests], model.device)
         new, mask = encoding["input_ids"], encoding["attention_mask"]  # (rows, tokens)
         prompt_tokens = mask.sum(dim=1)
+        starts = [
+            request.steering.positions.start(tokens, model.template.suffix_tokens)
+            for request, tokens in zip(requests, prompt_tokens.tolist(), strict=True)
+        ]
         limits = torch.tensor([request.decoding.max_new_tokens for request in requests], device=model.device)
         stops = torch.tensor(model.stop_tokens, dtype=torch.long, device=model.device)
         rows = torch.arange(len(requests), device=model.device)
         written = torch.empty((len(requests), 0), dtype=torch.long, device=model.device)
         cache = growing_cache(model.module.config)
         steerings, steering_of = _distinct([request.steering for request in requests])
-        intervention = Intervention(steerings, model.device)
+        intervention = intervene(steerings, model)
         with intervention.attached(model.blocks):
             which = torch.tensor(steering_of, device=model.device)
             window = getattr(model.module.config.get_text_config(), "sliding_window", None)
             # Padding after the prefix would count in a sliding window, so none may be full.
             sharing = window is None or window > new.shape[1] + int(limits.max())
             shared = _shared_prefix(new, mask) if sharing and len(steerings) < len(requests) else 0
-            if shared:
+            from_the_first = [one.positions is Positions.ALL for one in steerings]
+            # What is shared is steered in all rows of a steering or in none.
+            later = [start for start, of in zip(starts, steering_of, strict=True) if not from_the_first[of]]
+            if shared := min([shared, *later]):
                 # What all prompts begin with (the template's opening) runs once a steering, not once a row.
                 begun = mask.new_ones(len(steerings), shared)
-                intervention.expect(begun)
+                intervention.expect(begun * mask.new_tensor(from_the_first)[:, None])
                 opening = new[:1, -int(prompt_tokens[0]) :][:, :shared]
                 model.forward(opening.expand(len(steerings), -1), begun, cache)
                 cache.batch_select_indices(which)
                 new, mask = _without_prefix(new, mask, shared)
             intervention.select(which)
+            first = torch.tensor(starts, device=model.device)
             while len(rows):
-                intervention.expect(mask)
+                intervention.expect(steered_tokens(mask, first))
                 best, chosen = model.forward(new, mask, cache).max(dim=-1)
                 if not torch.isfinite(best).all():
                     raise InstrumentError(
@@ -113,7 +121,8 @@ class TorchEngine:
                 ended = stopped | (limits <= written.shape[1])
                 if ended.any():
                     self._require_every_token_steered(
-                        intervention.steered_tokens[ended], prompt_tokens[ended] + written.shape[1] - 1
+                        intervention.steered_tokens[ended],
+                        (prompt_tokens - first)[ended] + written.shape[1] - 1,
                     )
                     for row in torch.nonzero(ended).flatten().tolist():
                         yield int(rows[row]), self._generation(written[row], bool(stopped[row]))
@@ -123,6 +132,7 @@ class TorchEngine:
                     intervention.select(kept)
                     rows, written, limits = rows[kept], written[kept], limits[kept]
                     mask, prompt_tokens, chosen = mask[kept], prompt_tokens[kept], chosen[kept]
+                    first = first[kept]
                 new = chosen[:, None]
                 mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
 
@@ -138,7 +148,7 @@ class TorchEngine:
             )
 
 
-def _distinct(steerings: Sequence[Steering]) -> tuple[list[Steering], list[int]]:
+def _distinct(steerings: Sequence[AnySteering]) -> tuple[list[AnySteering], list[int]]:
     """The steerings without repeats, and the place of each row's among them."""
     first = {id(steering): steering for steering in steerings}
     place = {key: index for index, key in enumerate(first)}

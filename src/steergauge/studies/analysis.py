@@ -7,7 +7,7 @@ from steergauge.statistics.comparisons import compare_paired
 from steergauge.statistics.proportions import wilson_interval
 from steergauge.statistics.splitting import split_prompts
 from steergauge.statistics.window import dose_window
-from steergauge.studies.result import (
+from steergauge.studies.measurements import (
     Best,
     Comparison,
     ConditionResult,

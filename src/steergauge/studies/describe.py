@@ -5,8 +5,9 @@ from steergauge.models.loading import Model
 from steergauge.models.precision import Precision
 from steergauge.steering.dose import coefficients, equivalents
 from steergauge.steering.rounding import rounding
+from steergauge.studies.measurements import DoseRecord
 from steergauge.studies.plan import ChosenDoses, PlannedCondition
-from steergauge.studies.result import DoseRecord, ModelRecord, ProtocolRecord
+from steergauge.studies.result import ModelRecord, ProtocolRecord
 from steergauge.studies.settings import GaugeSettings
 
 
@@ -27,8 +28,10 @@ def describe_model(model: Model, example: str) -> ModelRecord:
     )
 
 
-def describe_protocol(settings: GaugeSettings, doses: ChosenDoses, batch_rows: int) -> ProtocolRecord:
-    """The settings with all that they resolved to."""
+def describe_protocol(
+    settings: GaugeSettings, methods: list[str], doses: ChosenDoses, batch_rows: int
+) -> ProtocolRecord:
+    """The settings with all that they resolved to; `methods` names imported directions too."""
     judge = find_judge(settings.judge)
     return ProtocolRecord(
         contrast_set=settings.contrast_set.name,
@@ -36,13 +39,14 @@ def describe_protocol(settings: GaugeSettings, doses: ChosenDoses, batch_rows: i
         negative=list(settings.contrast_set.negative),
         evaluation_set=settings.evaluation_set.name,
         prompts=[prompt.text for prompt in settings.evaluation_set.prompts],
-        methods=list(settings.methods),
+        methods=methods,
         depths=list(settings.depths),
         dose_unit=settings.unit,
         doses=list(doses.values),
         doses_chosen_by=doses.chosen_by,
-        operation="clamp" if settings.unit == "clamp" else "add",
-        positions="all",
+        operation=settings.operation,
+        blocks=settings.blocks,
+        positions=settings.positions,
         max_new_tokens=settings.max_new_tokens,
         decoding="greedy, repetition penalty 1.0",
         judge=f"{judge.name} {judge.version}",
@@ -55,10 +59,12 @@ def describe_protocol(settings: GaugeSettings, doses: ChosenDoses, batch_rows: i
 
 def describe_dose(planned: PlannedCondition, precision: Precision) -> DoseRecord:
     """A dose in every unit, with what rounding leaves of it."""
-    added = coefficients(planned.dose, planned.block, planned.yardsticks)
-    units = equivalents(planned.dose, planned.block, planned.yardsticks)
-    streams = planned.yardsticks.streams[:, planned.block]
-    rounded = rounding(streams, planned.steering.vector, units.raw, precision)
+    steering = planned.steering
+    asked = (planned.dose, planned.block, planned.yardsticks)
+    operation, last_block = steering.operation, steering.last_block
+    added = coefficients(*asked, operation=operation, last_block=last_block)
+    units = equivalents(*asked, operation=operation, last_block=last_block)
+    rounded = rounding(planned.yardsticks.streams[:, planned.block], steering, precision)
     return DoseRecord(
         unit=planned.dose.unit,
         value=planned.dose.value,

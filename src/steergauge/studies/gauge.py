@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from steergauge.activations.hooks import Baseline, capture, measure_baseline
+from steergauge.activations.hooks import Baseline, measure_baseline
+from steergauge.directions.extract import read_contrast
+from steergauge.directions.importing import import_directions
 from steergauge.directions.methods import find_method
 from steergauge.directions.random import random_unit_vector
 from steergauge.judging.judges import find_judge
@@ -16,9 +18,10 @@ from steergauge.judging.label import Judge, Judgement, Label
 from steergauge.models.loading import Model, load_model
 from steergauge.statistics.comparisons import adjust_holm
 from steergauge.steering.checks import check_instrument
+from steergauge.steering.class_means import class_means
 from steergauge.steering.dose import Yardsticks
 from steergauge.steering.engine import Decoding, Request
-from steergauge.steering.steering import Steering, unsteered
+from steergauge.steering.steering import Steering, same_dose_along, unsteered
 from steergauge.steering.torch_engine import TorchEngine
 from steergauge.store import Store
 from steergauge.studies import provenance
@@ -31,11 +34,10 @@ from steergauge.studies.analysis import (
     window_around,
 )
 from steergauge.studies.describe import describe_dose, describe_model, describe_protocol
-from steergauge.studies.plan import ChosenDoses, PlannedCondition, choose_doses, plan_conditions
+from steergauge.studies.measurements import Best, ConditionResult
+from steergauge.studies.plan import ChosenDoses, PlannedCondition, block_at, choose_doses, plan_conditions
 from steergauge.studies.result import (
-    Best,
     Check,
-    ConditionResult,
     DirectionRecord,
     GaugeResult,
     GenerationRecord,
@@ -45,6 +47,7 @@ from steergauge.studies.result import (
 )
 from steergauge.studies.run import Made, Progress, Runner, Silent
 from steergauge.studies.settings import GaugeSettings
+from steergauge.studies.side_by_side import side_by_side
 from steergauge.studies.verdict import conclude
 
 logger = logging.getLogger(__name__)
@@ -115,16 +118,18 @@ class _Gauge:
     def result(self) -> GaugeResult:
         """Runs every stage and returns what they found."""
         methods = {name: find_method(name) for name in self.settings.methods}
+        blocks = [block_at(depth, len(self.model.blocks)) for depth in self.settings.depths]
         self.progress.begin("reading activations", len(self.prompts))
-        contrast = self.settings.contrast_set
         baseline = measure_baseline(self.model, self.prompts)
-        positive = capture(self.model, contrast.positive).at(-1)
-        negative = capture(self.model, contrast.negative).at(-1)
-        directions = {name: extract(positive, negative) for name, extract in methods.items()}
+        readings = read_contrast(self.model, self.settings.contrast_set)
+        directions = {name: extract(*readings) for name, extract in methods.items()}
+        imported = import_directions(self.settings.directions, self.model, readings, blocks)
+        directions |= {name: one.direction for name, one in imported.items()}
         for direction in directions.values():
             direction.require_fit(len(self.model.blocks), self.model.blocks.width, self.model.name)
+        means = class_means(*readings)
         yardsticks = {
-            name: Yardsticks(direction, baseline.residual_norms, baseline.streams)
+            name: Yardsticks(direction, baseline.residual_norms, baseline.streams, means)
             for name, direction in directions.items()
         }
         self.progress.advance(len(self.prompts), 0)
@@ -153,7 +158,7 @@ class _Gauge:
         logger.info("%d generations were made now, the others were in the store", runner.made_now)
         return GaugeResult(
             model=description,
-            protocol=describe_protocol(self.settings, doses, runner.wave_rows),
+            protocol=describe_protocol(self.settings, list(directions), doses, runner.wave_rows),
             checks=[Check(name=name, passed=True, detail=detail) for name, detail in checks],
             unsteered=control_record,
             directions=[
@@ -162,6 +167,7 @@ class _Gauge:
                     raw_norms=measures.direction.raw_norms.tolist(),
                     residual_norms=measures.residual_norms.tolist(),
                     digest=measures.direction.digest,
+                    source=imported[name].source if name in imported else "",
                 )
                 for name, measures in yardsticks.items()
             ],
@@ -169,6 +175,14 @@ class _Gauge:
             best=best,
             window=window,
             random_control=beyond,
+            side_by_side=side_by_side(
+                results,
+                labels=labels,
+                unsteered=control.labels,
+                directions=directions,
+                selected={},
+                seed=self.settings.seed,
+            ),
             verdict=conclude(
                 model=description,
                 unsteered=control_record,
@@ -230,7 +244,10 @@ class _Gauge:
         first = self.settings.seed + 1
         seeds = range(first, first + self.settings.random_directions)
         steerings = [
-            chosen.steering.with_vector(random_unit_vector(self.model.blocks.width, seed)) for seed in seeds
+            same_dose_along(
+                random_unit_vector(self.model.blocks.width, seed), chosen.steering, chosen.yardsticks
+            )
+            for seed in seeds
         ]
         made = self._run_all(runner, "random control", steerings)
         return {

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from statistics import median
+from typing import Literal
 
 import pandas as pd
 from pydantic import Field
@@ -12,7 +13,8 @@ from pydantic import Field
 from steergauge.errors import SteergaugeError
 from steergauge.judging.label import Label
 from steergauge.prompts import ContrastSet
-from steergauge.studies.record import Record
+from steergauge.studies.measurements import Record
+from steergauge.studies.result import ModelRecord
 
 CLASS_LENGTH_RATIO = 1.5
 """The classes differ wildly in length where the longer median is more than this many times the shorter one."""
@@ -55,6 +57,34 @@ class PairsCheck(Record):
         """One row a warning."""
         rows = [(str(one.fault), one.prompts, one.message) for one in self.warnings]
         return pd.DataFrame(rows, columns=["fault", "prompts", "message"])
+
+
+class PromptReading(Record):
+    """One prompt of a contrast set, and what the unsteered model answers."""
+
+    side: Literal["positive", "negative"] = Field(description="The class it stands in.")
+    prompt: str = Field(description="What the model was asked.")
+    tokens: int = Field(description="Its length in tokens, without the template.")
+    label: Label = Field(description="How the judge read the answer.")
+    evidence: str = Field(description="What the judge went by.")
+    text: str = Field(description="The answer, verbatim.")
+
+
+class PairsResult(Record):
+    """A contrast set as one model reads it, unsteered."""
+
+    schema_: Literal["steergauge.pairs/1"] = Field(
+        default="steergauge.pairs/1", alias="schema", description="Name and version of this form."
+    )
+    steergauge: str = Field(description="The version that measured.")
+    model: ModelRecord = Field(description="What was asked.")
+    engine: str = Field(description="What generated, with its version.")
+    judge: str = Field(description="What labelled the answers, with its version.")
+    max_new_tokens: int = Field(description="The most tokens that an answer may have.")
+    check: PairsCheck = Field(description="What was found.")
+    prompts: list[PromptReading] = Field(
+        description="Every prompt: the positive ones, then the negative ones."
+    )
 
 
 def check_pairs(

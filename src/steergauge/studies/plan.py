@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from steergauge.models.catalog import CatalogEntry
 from steergauge.steering.dose import Dose, DoseUnit, Yardsticks
 from steergauge.steering.steering import Steering, steer
-from steergauge.studies.settings import GaugeSettings
+from steergauge.studies.settings import GaugeSettings, SteeredBlocks
 
 # The study swept 15×, 20× and 25× around 15×; two lower doses show the window's other edge.
 _STUDY_FRACTIONS = (1 / 3, 2 / 3, 1.0, 4 / 3, 5 / 3)
@@ -90,9 +90,15 @@ def plan_conditions(
         for block in blocks:
             for value in doses:
                 dose = Dose(value, settings.unit)
-                conditions.append(
-                    PlannedCondition(method, block, dose, steer(dose, block, measures), measures)
+                steering = steer(
+                    dose,
+                    block,
+                    measures,
+                    operation=settings.operation,
+                    last_block=block if settings.blocks is SteeredBlocks.ONE else None,
+                    positions=settings.positions,
                 )
+                conditions.append(PlannedCondition(method, block, dose, steering, measures))
     return conditions
 
 

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from steergauge.statistics.unpaired import Count
-from steergauge.studies.record import Record
+from steergauge.studies.measurements import Record
 
 
 class Source(StrEnum):

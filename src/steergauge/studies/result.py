@@ -7,19 +7,17 @@ import pandas as pd
 from pydantic import ConfigDict, Field
 
 from steergauge.judging.label import Label
-from steergauge.studies.record import Record
+from steergauge.studies.measurements import (
+    Best,
+    ConditionResult,
+    RandomControl,
+    Rate,
+    Record,
+    Window,
+)
+from steergauge.studies.side_by_side import SideBySide
 
 SCHEMA: Literal["steergauge.gauge/1"] = "steergauge.gauge/1"
-
-
-class Rate(Record):
-    """Successes among distinct prompts, with a Wilson 95% interval; all as fractions of one."""
-
-    count: int = Field(description="Prompts with the outcome.")
-    n: int = Field(description="Distinct prompts observed.")
-    rate: float | None = Field(description="count / n; null when n is 0.")
-    low: float = Field(description="Lower end of the interval.")
-    high: float = Field(description="Upper end of the interval.")
 
 
 class ModelRecord(Record):
@@ -51,8 +49,9 @@ class ProtocolRecord(Record):
     dose_unit: str = Field(description="`raw`, `relative`, `separation` or `clamp`.")
     doses: list[float] = Field(description="Doses of the grid, in `dose_unit`.")
     doses_chosen_by: str = Field(description="The user, the catalogue, or the residual norms.")
-    operation: str = Field(description="What was done with the direction, such as `add`.")
-    positions: str = Field(description="The tokens that were steered.")
+    operation: str = Field(description="What was done with the direction: docs/operations.md.")
+    blocks: str = Field(description="`onward`: from each steered block through the last; `one`: it alone.")
+    positions: str = Field(description="The tokens that were steered: docs/operations.md.")
     max_new_tokens: int = Field(description="The most tokens that an output may have.")
     decoding: str = Field(description="How tokens were chosen.")
     judge: str = Field(description="What labelled the outputs, with its version.")
@@ -91,107 +90,8 @@ class DirectionRecord(Record):
     )
     residual_norms: list[float] = Field(description="Median residual norm on benign prompts, R_k.")
     digest: str = Field(description="SHA-256 over the direction's bytes.")
-
-
-class DoseRecord(Record):
-    """One dose in every unit, at the first steered block l."""
-
-    unit: str = Field(description="The unit it was asked for in.")
-    value: float = Field(description="The dose as asked for, in `unit`.")
-    raw: float = Field(description="α at the first steered block.")
-    relative: float = Field(description="α / R_l.")
-    separation: float = Field(description="α / ‖Δ_l‖.")
-    clamp: float = Field(description="The mean component along the direction after the first addition.")
-    total_relative: float = Field(description="Sum of additions over the blocks / R_{N−1}.")
-    coefficients: list[float] = Field(description="What is added at each block; 0 where nothing is.")
-    clipped_blocks: list[int] = Field(description="Blocks where a negative increment was clipped to 0.")
-    coordinates_lost: float = Field(description="Share of coordinates where rounding lost the addition.")
-    delivered: float = Field(description="Share of the dose that survives rounding, along the direction.")
-
-
-class Comparison(Record):
-    """A paired comparison over the same prompts: exact McNemar."""
-
-    n: int = Field(description="Prompts compared.")
-    gained: int = Field(description="Prompts refused here and not in the reference.")
-    lost: int = Field(description="Prompts refused in the reference and not here.")
-    difference: float = Field(description="Rate here minus rate in the reference.")
-    low: float = Field(description="Lower end of Newcombe's paired 95% interval.")
-    high: float = Field(description="Its upper end.")
-    p_value: float = Field(description="Two-sided, exact McNemar, not corrected.")
-    p_adjusted: float | None = Field(
-        description="Holm, over all conditions; null where one comparison is made."
-    )
-
-
-class ConditionResult(Record):
-    """One method, block and dose over the evaluation prompts."""
-
-    id: str = Field(description="Its name in this result.")
-    method: str = Field(description="How its direction was extracted.")
-    block: int = Field(description="The first steered block.")
-    depth: float = Field(description="block / N.")
-    dose: DoseRecord = Field(description="How much was added.")
-    refusal: Rate = Field(description="Coherent refusal, of all evaluation prompts.")
-    garbled: Rate = Field(description="Garbled outputs, of all evaluation prompts.")
-    normal: Rate = Field(description="Normal outputs, of all evaluation prompts.")
-    effect: Rate = Field(description="Refusal among the prompts that the unsteered model does not refuse.")
-    against_unsteered: Comparison = Field(
-        description="Paired with the unsteered model, on all evaluation prompts."
-    )
-
-
-class Window(Record):
-    """The doses at one block that reach the threshold on the prompts the unsteered model answers."""
-
-    method: str = Field(description="Of the best condition.")
-    block: int = Field(description="Of the best condition.")
-    threshold: float = Field(description="The rate that a dose must reach.")
-    unit: str = Field(description="What `doses`, `low` and `high` are in.")
-    doses: list[float] = Field(description="The unbroken run of doses around the best one; empty if none.")
-    low: float | None = Field(description="The lowest dose of the window.")
-    high: float | None = Field(description="The highest dose of the window.")
-    open_below: bool = Field(description="The lowest dose tried is inside, so the window may go on below.")
-    open_above: bool = Field(description="The highest dose tried is inside, so the window may go on above.")
-
-
-class Best(Record):
-    """The condition chosen on one half of the prompts, and its rate on the other half."""
-
-    condition: str = Field(description="Its id.")
-    method: str = Field(description="How its direction was extracted.")
-    block: int = Field(description="The first steered block.")
-    depth: float = Field(description="block / N.")
-    dose: DoseRecord = Field(description="How much was added.")
-    chosen_on: Rate = Field(description="Coherent refusal on the choosing prompts.")
-    reported_on: Rate = Field(description="Coherent refusal on the reporting prompts: the number to cite.")
-    garbled_on_reported: Rate = Field(description="Garbled outputs on the reporting prompts.")
-    whole_set: Rate = Field(
-        description="Both halves together: optimistic, as it was chosen on one of them. "
-        "No rate of this record counts prompts that the unsteered model refuses."
-    )
-    against_unsteered: Comparison = Field(description="On the reporting prompts.")
-    choosing_prompts: list[str] = Field(description="The half that it was chosen on.")
-    reporting_prompts: list[str] = Field(description="The other half.")
-
-
-class RandomDirection(Record):
-    """One random unit vector steered exactly as the chosen condition was."""
-
-    seed: int = Field(description="What the vector was drawn from.")
-    refusal: Rate = Field(description="Coherent refusal, of all evaluation prompts.")
-    garbled: Rate = Field(description="Garbled outputs, of all evaluation prompts.")
-    normal: Rate = Field(description="Normal outputs, of all evaluation prompts.")
-    effect: Rate = Field(description="Refusal among the prompts that the unsteered model does not refuse.")
-
-
-class RandomControl(Record):
-    """What the direction does beyond random vectors of the same dose."""
-
-    directions: list[RandomDirection] = Field(description="One entry a random vector.")
-    strongest_seed: int = Field(description="The random vector that caused most refusals.")
-    against_strongest: Comparison = Field(
-        description="The best condition against that random vector, paired, on the reporting prompts."
+    source: str = Field(
+        default="", description="The file it was imported from; empty where it was extracted here."
     )
 
 
@@ -269,6 +169,7 @@ class GaugeResult(Record):
     best: Best | None = Field(description="Null when no prompts are left to choose on.")
     window: Window | None = Field(description="Null when there is no best condition.")
     random_control: RandomControl | None = Field(description="Null when it was not run.")
+    side_by_side: SideBySide | None = Field(description="Null where there is one method.")
     verdict: Verdict = Field(description="What is concluded.")
     provenance: Provenance = Field(description="What produced it.")
     generations: list[GenerationRecord] = Field(
@@ -284,10 +185,6 @@ class GaugeResult(Record):
     def generations_to_pandas(self) -> pd.DataFrame:
         """One row a generation: its condition, prompt, text and label."""
         return pd.DataFrame([generation.model_dump(mode="json") for generation in self.generations])
-
-    def to_json(self) -> str:
-        """The documented JSON form (docs/json.md), without the outputs."""
-        return self.model_dump_json(by_alias=True, indent=2)
 
 
 def _flat(condition: ConditionResult) -> dict[str, Any]:

@@ -1,15 +1,27 @@
 """What a gauge does, as the user declares it."""
 
 import math
-from typing import Self
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from steergauge.directions.formats import read_direction_file
 from steergauge.directions.methods import find_method
 from steergauge.errors import SteergaugeError
 from steergauge.judging.judges import find_judge
 from steergauge.prompts import ContrastSet, EvaluationSet, study_contrast_set, study_evaluation_set
-from steergauge.steering.dose import DoseUnit
+from steergauge.steering.dose import DoseUnit, operation_of
+from steergauge.steering.operation import Operation
+from steergauge.steering.positions import Positions
+
+
+class SteeredBlocks(StrEnum):
+    """Which blocks are steered: from one through the last (the study), or that one alone."""
+
+    ONWARD = "onward"
+    ONE = "one"
 
 
 class GaugeSettings(BaseModel):
@@ -19,12 +31,20 @@ class GaugeSettings(BaseModel):
 
     contrast_set: ContrastSet = Field(default_factory=study_contrast_set)
     evaluation_set: EvaluationSet = Field(default_factory=study_evaluation_set)
-    methods: tuple[str, ...] = Field(default=("dim",), min_length=1)
+    methods: tuple[str, ...] = ("dim",)
+    directions: tuple[Path, ...] = Field(
+        default=(), description="Files of directions that are measured beside those extracted."
+    )
     depths: tuple[float, ...] = Field(
         default=(0.3, 0.4, 0.5, 0.6, 0.7),
         min_length=1,
-        description="Steering is from block int(depth × N) through the last.",
+        description="Steering is from block int(depth × N) on.",
     )
+    operation: Operation = Field(
+        default=Operation.ADD, description="Unless said, clamp for doses of that unit and add for any other."
+    )
+    blocks: SteeredBlocks = SteeredBlocks.ONWARD
+    positions: Positions = Positions.ALL
     unit: DoseUnit = DoseUnit.RAW
     doses: tuple[float, ...] | None = Field(
         default=None, min_length=1, description="None: from the catalogue, else from the residual norms."
@@ -38,11 +58,24 @@ class GaugeSettings(BaseModel):
     seed: int = Field(default=0, ge=0, description="Of the prompts' halves and of the random directions.")
     wave_rows: int | None = Field(default=None, ge=1, description="Rows of a batch; None: what fits memory.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _operation_of_the_unit(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("operation") is None:
+            operation = Operation.CLAMP if given.get("unit") == DoseUnit.CLAMP else Operation.ADD
+            return {**given, "operation": operation}
+        return given
+
     @model_validator(mode="after")
     def _sensible(self) -> Self:
         find_judge(self.judge)
+        operation_of(self.unit, self.operation)
         for method in self.methods:
             find_method(method)
+        for path in self.directions:
+            read_direction_file(path)
+        if not self.methods and not self.directions:
+            raise ValueError("there is neither a method nor a direction to measure")
         for depth in self.depths:
             if not 0 <= depth < 1:
                 raise ValueError(f"a depth is a fraction from 0 to below 1, not {depth}")
@@ -51,7 +84,7 @@ class GaugeSettings(BaseModel):
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} has a repeat: {', '.join(map(str, values))}")
         for dose in self.doses or ():
-            if not math.isfinite(dose) or (dose == 0 and self.unit is not DoseUnit.CLAMP):
+            if not math.isfinite(dose) or (dose == 0 and not self.operation.sets_component):
                 raise ValueError(f"a dose is a finite number other than 0 (the control is 0), not {dose}")
         if self.unit is DoseUnit.CLAMP and self.doses is None:
             raise ValueError("the unit clamp needs doses: the components to set, such as --doses 5,10,20")

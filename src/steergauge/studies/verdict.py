@@ -2,18 +2,8 @@
 
 from collections.abc import Sequence
 
-from steergauge.studies.result import (
-    Best,
-    Comparison,
-    ConditionResult,
-    ModelRecord,
-    RandomControl,
-    Rate,
-    Unsteered,
-    Verdict,
-    VerdictName,
-    Window,
-)
+from steergauge.studies.measurements import Best, Comparison, ConditionResult, RandomControl, Rate, Window
+from steergauge.studies.result import ModelRecord, Unsteered, Verdict, VerdictName
 
 SIGNIFICANT = 0.05
 # Below this many, not even every prompt refused puts the reporting half's interval above one half.

@@ -1,12 +1,14 @@
 """What an audit finds: one record a claim."""
 
+import json
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
+import pandas as pd
 from pydantic import Field
 
-from steergauge.studies.record import Record
+from steergauge.studies.measurements import Record
 
 SCHEMA: Literal["steergauge.audit/1"] = "steergauge.audit/1"
 
@@ -85,9 +87,17 @@ class Audit(Record):
         """How many findings have an outcome."""
         return sum(finding.outcome is outcome for finding in self.findings)
 
-    def to_json(self) -> str:
-        """The documented JSON form (docs/audit.md)."""
-        return self.model_dump_json(by_alias=True, indent=2)
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a finding, with its outcome; the recomputed values as JSON in one column."""
+        rows = [
+            {
+                "outcome": finding.outcome.value,
+                **finding.model_dump(mode="json"),
+                "values": json.dumps(finding.values),
+            }
+            for finding in self.findings
+        ]
+        return pd.DataFrame(rows)
 
 
 def sorted_audit(subject: str, findings: list[Finding]) -> Audit:
