@@ -12,7 +12,6 @@ from steergauge.statistics.power import (
     unpaired_prompts_needed,
 )
 
-
 # To the thousandth: scipy's binomial overflows at probabilities of 1e-308.
 SHARES = st.integers(0, 500).map(lambda thousandths: thousandths / 1000)
 
