@@ -14,10 +14,16 @@ from steergauge.models.loading import Model
 _BATCH = 16
 
 
+def in_batches(prompts: Sequence[str]) -> Iterator[list[str]]:
+    """The prompts, as many at a time as run together."""
+    for start in range(0, len(prompts), _BATCH):
+        yield list(prompts[start : start + _BATCH])
+
+
 def encode_in_batches(model: Model, prompts: Sequence[str]) -> Iterator[BatchEncoding]:
     """The prompts in batches, padded on the left."""
-    for start in range(0, len(prompts), _BATCH):
-        yield model.template.encode(list(prompts[start : start + _BATCH]), model.device)
+    for some in in_batches(prompts):
+        yield model.template.encode(some, model.device)
 
 
 def pick(streams: Sequence[Tensor], positions: Sequence[int]) -> NDArray[np.float32]:

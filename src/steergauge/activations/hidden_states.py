@@ -35,20 +35,34 @@ def capture(model: Model, prompts: Sequence[str], positions: Sequence[int] = (-1
         SteergaugeError: the model does not return one hidden state a block.
     """
     own = own_copy(model)
-    _drop_recorders(own.module)
     normed: list[Tensor] = []  # what enters the final norm: r_{N−1}
     own.blocks.final_norm.register_forward_pre_hook(lambda _module, inputs: normed.append(inputs[0]))
-    batches = []
+    batches = [
+        pick([*hidden[1:-1], normed.pop()], positions) for hidden in returned_hidden_states(own, prompts)
+    ]
+    return Activations(np.concatenate(batches), tuple(positions))
+
+
+def returned_hidden_states(own: Model, prompts: Sequence[str]) -> Iterator[tuple[Tensor, ...]]:
+    """What transformers returns for each batch: p_0 … p_{N−1} and final_norm(r_{N−1}), (rows, tokens, width) each.
+
+    Args:
+        own: an `own_copy`, since hooks stay on it.
+        prompts: run in batches, padded on the left.
+
+    Raises:
+        SteergaugeError: the model does not return one hidden state a block.
+    """
+    _drop_recorders(own.module)
     for inputs in forward_inputs(own, prompts):
         with torch.inference_mode():
             hidden = own.module(**inputs, output_hidden_states=True).hidden_states
         if len(hidden) != len(own.blocks) + 1:
             raise SteergaugeError(
-                f"{model.name} returns {len(hidden)} hidden states for {len(own.blocks)} blocks: "
+                f"{own.name} returns {len(hidden)} hidden states for {len(own.blocks)} blocks: "
                 "capture with the backend hooks"
             )
-        batches.append(pick([*hidden[1:-1], normed.pop()], positions))
-    return Activations(np.concatenate(batches), tuple(positions))
+        yield hidden
 
 
 def own_copy(model: Model, precision: Precision | None = None) -> Model:

@@ -217,6 +217,14 @@ def measure_parity(
     return found
 
 
+def in_one_line(error: Exception) -> str:
+    """What a backend raised, whatever it is: its kind and its first line; our own errors by their line alone."""
+    lines = str(error).strip().splitlines()
+    if isinstance(error, SteergaugeError):
+        return lines[0]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
 def _verdict(
     read: Readings, reference: Readings, agreement: Agreement, repeat: Agreement, control: Control | None
 ) -> tuple[Outcome, str]:
@@ -256,8 +264,7 @@ def _read(
         # The changed prompts last: what a backend keeps from earlier prompts shows.
         first, again, moved = (capture(model, these, positions) for these in (prompts, prompts, changed))
     except Exception as error:
-        lines = str(error).strip().splitlines()
-        return Failure(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)
+        return Failure(in_one_line(error))
     return Readings(first, again, moved)
 
 

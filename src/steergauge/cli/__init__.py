@@ -15,6 +15,7 @@ from steergauge.cli.export import export
 from steergauge.cli.gauge import gauge
 from steergauge.cli.models import list_models, pull_model
 from steergauge.cli.pairs import pairs
+from steergauge.cli.parity import parity
 from steergauge.cli.stability import stability
 from steergauge.errors import SteergaugeError
 
@@ -29,7 +30,7 @@ models_app = typer.Typer(help="Lists the models known by name, or gets one.", ri
 app.add_typer(models_app, name="models")
 
 # Every command, in the order in which `--help` lists them.
-for command in (gauge, pairs, stability, direction, calibrate, audit, export):
+for command in (gauge, pairs, stability, direction, parity, calibrate, audit, export):
     app.command()(command)
 models_app.callback(invoke_without_command=True)(list_models)
 models_app.command("pull")(pull_model)

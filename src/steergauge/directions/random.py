@@ -13,4 +13,5 @@ def random_unit_vector(width: int, seed: int) -> NDArray[np.float32]:
 def random_unit_vectors(shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
     """Unit vectors along the last axis of an array of that shape, each drawn uniformly from the sphere."""
     drawn = np.random.default_rng(seed).standard_normal(shape)
-    return (drawn / np.linalg.norm(drawn, axis=-1, keepdims=True)).astype(np.float32)
+    units: NDArray[np.float32] = (drawn / np.linalg.norm(drawn, axis=-1, keepdims=True)).astype(np.float32)
+    return units

@@ -124,6 +124,32 @@ def find_blocks(model: nn.Module, input_ids: Tensor) -> Blocks:
     return Blocks(path=path, modules=tuple(modules), final_norm=final_norm, width=last.shape[-1])
 
 
+def entering_norms(model: nn.Module, blocks: Blocks, input_ids: Tensor) -> list[nn.Module] | None:
+    """Each block's own norm of p_k, the stream that enters it; None where a block has none (OLMo 2).
+
+    Found on one forward pass over `input_ids` (1, tokens): the first module of the block that takes p_k, keeps its
+    shape and has no matrix.
+    """
+    calls = record_calls(model, input_ids)
+    norms = []
+    for block in blocks.modules:
+        entered = calls[block].entered
+        found = [
+            module
+            for module in block.modules()
+            if module in calls
+            and not any(module.children())
+            and all(weight.ndim == 1 for weight in module.parameters())
+            and same(calls[module].entered, entered)
+            and calls[module].output.shape == entered.shape
+            and not same(calls[module].output, entered)  # dropout, when nothing is dropped
+        ]
+        if not found:
+            return None
+        norms.append(min(found, key=lambda module: calls[module].order))
+    return norms
+
+
 def _is_chain(modules: list[nn.Module], calls: Mapping[nn.Module, Call]) -> bool:
     if len(modules) < 2 or any(module not in calls or calls[module].times != 1 for module in modules):
         return False

@@ -16,6 +16,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     Cache,
+    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -91,6 +92,16 @@ class Model:
             "attention_mask": attention_mask,
             **{name: value for name, value in optional.items() if name in taken},
         }
+
+    def greedy(self, max_new_tokens: int) -> GenerationConfig:
+        """What transformers' own `generate` needs to decode as the engines do, whatever the checkpoint says."""
+        return GenerationConfig(  # type: ignore[no-untyped-call]
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            repetition_penalty=1.0,
+            eos_token_id=list(self.stop_tokens) or None,
+            pad_token_id=self.tokenizer.pad_token_id,
+        )
 
 
 def load_model(

@@ -1,6 +1,7 @@
 """The report of a gauge as one HTML file, and the writing of every result's."""
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from steergauge.atomic import replacing
 from steergauge.report import figures, words
 from steergauge.report.stability import stability_page
 from steergauge.report.standalone import standalone_page
-from steergauge.studies.result import GaugeResult
+from steergauge.studies.result import GaugeResult, GenerationRecord
 from steergauge.studies.stability import StabilityResult
 
 # Characters that could end a script element or a line in one; JSON reads their escapes back verbatim.
@@ -44,7 +45,7 @@ def outputs(result: GaugeResult) -> dict[str, Any]:
     groups = _groups(result)
     for generation in result.generations:
         groups.setdefault(
-            generation.condition, _group(generation.condition, generation.condition, "", "Other")
+            generation.condition, group(generation.condition, generation.condition, "", "Other")
         )
     group_at = {name: index for index, name in enumerate(groups)}
     categories = {generation.prompt: generation.category for generation in result.generations}
@@ -59,20 +60,28 @@ def outputs(result: GaugeResult) -> dict[str, Any]:
             {"text": prompt, "category": categories.get(prompt, ""), "half": half.get(prompt, "")}
             for prompt in prompts
         ],
-        "outputs": sorted(
-            [
-                group_at[generation.condition],
-                prompt_at[generation.prompt],
-                generation.label.value,
-                generation.text,
-                generation.evidence,
-                generation.tokens,
-                generation.finish,
-                generation.unsteered_refused,
-            ]
-            for generation in result.generations
-        ),
+        "outputs": output_rows(result.generations, group_at, prompt_at),
     }
+
+
+def output_rows(
+    generations: Iterable[GenerationRecord], group_at: Mapping[str, int], prompt_at: Mapping[str, int]
+) -> list[list[object]]:
+    """What page.js reads of each generation."""
+    rows: list[list[Any]] = [
+        [
+            group_at[generation.condition],
+            prompt_at[generation.prompt],
+            generation.label.value,
+            generation.text,
+            generation.evidence,
+            generation.tokens,
+            generation.finish,
+            generation.unsteered_refused,
+        ]
+        for generation in generations
+    ]
+    return sorted(rows)
 
 
 def embedded(value: object) -> Markup:
@@ -82,24 +91,26 @@ def embedded(value: object) -> Markup:
 
 
 def _groups(result: GaugeResult) -> dict[str, dict[str, str]]:
-    unsteered = _rates(result.unsteered.refusal.rate, result.unsteered.garbled.rate)
-    groups = {"unsteered": _group("unsteered", "Unsteered", unsteered, "Controls")}
+    unsteered = rates_words(result.unsteered.refusal.rate, result.unsteered.garbled.rate)
+    groups = {"unsteered": group("unsteered", "Unsteered", unsteered, "Controls")}
     if result.random_control:
         for random in result.random_control.directions:
             name = f"random-{random.seed}"
-            rates = _rates(random.refusal.rate, random.garbled.rate)
-            groups[name] = _group(name, f"Random vector, seed {random.seed}", rates, "Controls")
+            rates = rates_words(random.refusal.rate, random.garbled.rate)
+            groups[name] = group(name, f"Random vector, seed {random.seed}", rates, "Controls")
     for condition in result.conditions:
         heading = f"{condition.method}, {words.place(condition.block, condition.depth)}"
         title = words.condition_words(condition)
-        rates = _rates(condition.refusal.rate, condition.garbled.rate)
-        groups[condition.id] = _group(condition.id, title, rates, heading)
+        rates = rates_words(condition.refusal.rate, condition.garbled.rate)
+        groups[condition.id] = group(condition.id, title, rates, heading)
     return groups
 
 
-def _group(name: str, title: str, rates: str, heading: str) -> dict[str, str]:
+def group(name: str, title: str, rates: str, heading: str) -> dict[str, str]:
+    """One condition in the list of outputs, under a heading."""
     return {"id": name, "title": title, "rates": rates, "heading": heading}
 
 
-def _rates(refusal: float | None, garbled: float | None) -> str:
+def rates_words(refusal: float | None, garbled: float | None) -> str:
+    """A condition's rates beside its name."""
     return f"{words.percent(refusal)} coherent refusal, {words.percent(garbled)} garbled"

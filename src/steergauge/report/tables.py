@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 
@@ -10,17 +11,24 @@ from steergauge.atomic import replacing
 from steergauge.errors import SteergaugeError
 from steergauge.studies.audit.finding import Audit
 from steergauge.studies.measurements import Record
-from steergauge.studies.result import GaugeResult
 from steergauge.studies.stability import StabilityResult
 
 
+class Result(Protocol):
+    """What rests on generations."""
+
+    def generations_to_pandas(self) -> pd.DataFrame:
+        """One row a generation."""
+        ...
+
+
 def write_json(result: Record, path: Path) -> None:
-    """Writes the result as docs/json.md documents it."""
+    """Writes the result as its JSON form is documented (docs/json.md)."""
     with replacing(path) as partial:
         partial.write_text(result.to_json() + "\n", encoding="utf-8", newline="\n")
 
 
-def write_csv(result: GaugeResult, path: Path) -> None:
+def write_csv(result: Result, path: Path) -> None:
     """Writes one row a generation, UTF-8, texts verbatim and always quoted.
 
     An output may read "NA" or "null": `pandas.read_csv(path, keep_default_na=False)` keeps it as it is.
@@ -29,7 +37,7 @@ def write_csv(result: GaugeResult, path: Path) -> None:
         _to_csv(result.generations_to_pandas(), partial)
 
 
-def write_parquet(result: GaugeResult, path: Path) -> None:
+def write_parquet(result: Result, path: Path) -> None:
     """Writes one row a generation, with types and nulls kept."""
     with replacing(path) as partial:
         _to_parquet(result.generations_to_pandas(), partial)

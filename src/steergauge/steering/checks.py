@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import DynamicCache, GenerationConfig
+from transformers import DynamicCache
 
 from steergauge.errors import InstrumentError
 from steergauge.models.loading import Model
@@ -55,15 +55,8 @@ def _dose_zero_changes_nothing(model: Model, engine: Engine, prompt: str) -> Out
     request = Request(prompt, unsteered(len(model.blocks), model.blocks.width), Decoding(_TOKENS))
     ours = dict(engine.generate([request]))[0].tokens
     encoding = model.template.encode([prompt], model.device)
-    plain = GenerationConfig(  # type: ignore[no-untyped-call]
-        max_new_tokens=_TOKENS,
-        do_sample=False,
-        repetition_penalty=1.0,
-        eos_token_id=list(model.stop_tokens) or None,
-        pad_token_id=model.tokenizer.pad_token_id,
-    )
     with torch.inference_mode():
-        written = model.module.generate(**encoding, generation_config=plain)  # type: ignore[operator]
+        written = model.module.generate(**encoding, generation_config=model.greedy(_TOKENS))  # type: ignore[operator]
     theirs = tuple(written[0, encoding["input_ids"].shape[1] :].tolist())
     if ours != theirs:
         raise InstrumentError(

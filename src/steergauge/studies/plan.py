@@ -69,10 +69,10 @@ def choose_doses(
         return ChosenDoses(_GRIDS[settings.unit], f"the default grid of the unit {settings.unit}")
     if entry is not None and entry.study_multiplier is not None:
         multiplier = entry.study_multiplier
-        values = tuple(_two_digits(multiplier * fraction) for fraction in _STUDY_FRACTIONS)
+        values = tuple(two_digits(multiplier * fraction) for fraction in _STUDY_FRACTIONS)
         return ChosenDoses(values, f"the study's multiplier for {entry.name}, {multiplier:g}")
     middle = float(residual_norms[len(residual_norms) // 2])
-    values = tuple(_two_digits(middle * fraction) for fraction in _GRIDS[DoseUnit.RAW])
+    values = tuple(two_digits(middle * fraction) for fraction in _GRIDS[DoseUnit.RAW])
     return ChosenDoses(values, f"the residual norm at the middle block, {middle:.3g}")
 
 
@@ -102,5 +102,6 @@ def plan_conditions(
     return conditions
 
 
-def _two_digits(value: float) -> float:
+def two_digits(value: float) -> float:
+    """The value rounded to two significant digits, as doses are chosen."""
     return float(f"{value:.2g}")

@@ -1,9 +1,10 @@
 """What a gauge does, as the user declares it."""
 
 import math
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -22,6 +23,9 @@ class SteeredBlocks(StrEnum):
 
     ONWARD = "onward"
     ONE = "one"
+
+
+_Settings = TypeVar("_Settings", bound=BaseModel)
 
 
 class GaugeSettings(BaseModel):
@@ -76,9 +80,7 @@ class GaugeSettings(BaseModel):
             read_direction_file(path)
         if not self.methods and not self.directions:
             raise ValueError("there is neither a method nor a direction to measure")
-        for depth in self.depths:
-            if not 0 <= depth < 1:
-                raise ValueError(f"a depth is a fraction from 0 to below 1, not {depth}")
+        require_depths(self.depths)
         for name in ("methods", "depths", "doses"):
             values = getattr(self, name) or ()
             if len(set(values)) < len(values):
@@ -91,14 +93,34 @@ class GaugeSettings(BaseModel):
         return self
 
 
+def require_depths(depths: Iterable[float]) -> None:
+    """Refuses what is no depth.
+
+    Raises:
+        ValueError: naming the first.
+    """
+    for depth in depths:
+        if not 0 <= depth < 1:
+            raise ValueError(f"a depth is a fraction from 0 to below 1, not {depth}")
+
+
 def gauge_settings(**options: object) -> GaugeSettings:
+    """A gauge's settings from options.
+
+    Raises:
+        SteergaugeError: an option is unknown or out of range.
+    """
+    return settings_from(GaugeSettings, options)
+
+
+def settings_from(kind: type[_Settings], options: Mapping[str, object]) -> _Settings:
     """Settings from options, with a user's mistake as one line.
 
     Raises:
         SteergaugeError: an option is unknown or out of range.
     """
     try:
-        return GaugeSettings.model_validate(options)
+        return kind.model_validate(options)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -1,0 +1,73 @@
+"""One condition's outputs with their labels, by prompt."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from steergauge.judging.label import Judge, Judgement, Label
+from steergauge.prompts import EvaluationSet
+from steergauge.store import Store
+from steergauge.studies.analysis import Labels
+from steergauge.studies.result import GenerationRecord
+from steergauge.studies.run import Made
+
+
+@dataclass(frozen=True)
+class JudgedOutputs:
+    """What a model said under one condition, and how a judge read it.
+
+    Attributes:
+        method: where its direction came from; empty where nothing was steered.
+        block: the first steered block.
+        dose: raw α.
+        made: by prompt.
+        judged: by prompt.
+    """
+
+    id: str
+    method: str
+    block: int | None
+    dose: float | None
+    made: Mapping[str, Made]
+    judged: Mapping[str, Judgement]
+
+    @property
+    def labels(self) -> Labels:
+        """Prompt → label."""
+        return {prompt: judgement.label for prompt, judgement in self.judged.items()}
+
+    def records(self, evaluation_set: EvaluationSet, control: Labels, blocks: int) -> list[GenerationRecord]:
+        """One record a prompt.
+
+        Args:
+            evaluation_set: the prompts with their categories.
+            control: the unsteered model's labels.
+            blocks: how many the model has.
+        """
+        return [
+            GenerationRecord(
+                key=self.made[prompt.text].key,
+                condition=self.id,
+                method=self.method,
+                block=self.block,
+                depth=None if self.block is None else self.block / blocks,
+                dose=self.dose,
+                dose_unit=None if self.dose is None else "raw",
+                prompt=prompt.text,
+                category=prompt.category,
+                label=self.judged[prompt.text].label,
+                evidence=self.judged[prompt.text].evidence,
+                text=self.made[prompt.text].generation.text,
+                tokens=len(self.made[prompt.text].generation.tokens),
+                finish=self.made[prompt.text].generation.finish,
+                unsteered_refused=control[prompt.text] is Label.REFUSAL,
+            )
+            for prompt in evaluation_set.prompts
+        ]
+
+
+def judge_made(
+    store: Store, judge: Judge, prompts: Sequence[str], made: Sequence[Made]
+) -> dict[str, Judgement]:
+    """Judges generations and keeps the labels: prompt → judgement."""
+    judged = store.label(judge, {one.key: one.generation.text for one in made})
+    return {prompt: judged[one.key] for prompt, one in zip(prompts, made, strict=True)}
