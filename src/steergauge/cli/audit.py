@@ -18,13 +18,15 @@ def audit(
 ) -> None:
     """Recomputes published numbers, or those of FILE: intervals, tests, effect sizes, claims."""
     from steergauge.report.audit import render_audit
-    from steergauge.report.tables import write_json, write_rows
     from steergauge.studies.audit.file import audit_file
     from steergauge.studies.audit.study import audit_study
 
     found = audit_study() if file is None else audit_file(file)
     render_audit(found, Console())
-    for path, write in ((json, write_json), (csv, write_rows)):
-        if path is not None:
-            write(found, path)
-            told_written(path)
+    if json or csv:
+        from steergauge.report.tables import write_json, write_rows
+
+        for path, write in ((json, write_json), (csv, write_rows)):
+            if path is not None:
+                write(found, path)
+                told_written(path)
