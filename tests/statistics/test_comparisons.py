@@ -7,9 +7,13 @@ from hypothesis import strategies as st
 from steergauge.errors import SteergaugeError
 from steergauge.statistics.comparisons import (
     PairedComparison,
+    PairedTable,
+    adjust_benjamini_hochberg,
     adjust_holm,
     compare_paired,
+    compare_paired_counts,
     distinct_prompts,
+    possible_pairings,
 )
 
 Outcomes = list[tuple[bool, bool]]
@@ -184,3 +188,49 @@ def test_holms_values_keep_the_order_and_lie_between_the_raw_and_bonferronis(p_v
 def test_what_is_no_p_value_is_refused(p_value: float) -> None:
     with pytest.raises(ValueError, match="a p value is within"):
         adjust_holm([0.5, p_value])
+
+
+def test_the_false_discovery_rate_finds_benjamini_and_hochbergs_four() -> None:
+    """Their example of 1995, table of section 4.1: at .05 four hypotheses; Bonferroni and Holm find three."""
+    p_values = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240]
+    p_values += [0.4262, 0.5719, 0.6528, 0.7590, 1.0]
+    assert sum(adjusted <= 0.05 for adjusted in adjust_benjamini_hochberg(p_values)) == 4
+    assert sum(adjusted <= 0.05 for adjusted in adjust_holm(p_values)) == 3
+    assert adjust_benjamini_hochberg([]) == []
+    with pytest.raises(ValueError, match="a p value is within"):
+        adjust_benjamini_hochberg([1.5])
+
+
+@settings(max_examples=10)
+@given(P_VALUES)
+def test_false_discovery_rates_lie_between_the_raw_p_values_and_holms(p_values: list[float]) -> None:
+    found = adjust_benjamini_hochberg(p_values)
+    for raw, adjusted, holm in zip(p_values, found, adjust_holm(p_values), strict=True):
+        assert raw <= adjusted + 1e-12
+        assert adjusted <= holm + 1e-12
+
+
+@settings(max_examples=25)
+@given(PAIRED_OUTCOMES)
+def test_the_pairing_that_was_is_among_those_possible(outcomes: Outcomes) -> None:
+    treated, reference = (sum(side) for side in zip(*outcomes, strict=True))
+    pairings = possible_pairings(treated, reference, len(outcomes))
+    observed = compare(outcomes)
+    assert observed in [compare_paired_counts(pairing) for pairing in pairings]
+    assert all(sum(pairing) == len(outcomes) and min(pairing) >= 0 for pairing in pairings)
+    assert len(set(pairings)) == len(pairings)
+    changes = [pairing.gained + pairing.lost for pairing in pairings]
+    assert changes == sorted(changes)
+
+
+def test_a_full_house_has_one_pairing() -> None:
+    assert possible_pairings(30, 23, 30) == [PairedTable(23, 7, 0, 0)]
+    assert compare_paired_counts(PairedTable(23, 7, 0, 0)).p_value == pytest.approx(2 / 2**7)
+
+
+def test_what_cannot_be_paired_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be within"):
+        possible_pairings(31, 3, 30)
+    for table_ in (PairedTable(0, 0, 0, 0), PairedTable(1, -1, 0, 0)):
+        with pytest.raises(ValueError, match="paired counts"):
+            compare_paired_counts(table_)

@@ -1,8 +1,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
-from steergauge.statistics.proportions import Interval, wilson_interval
+from steergauge.statistics.proportions import Interval, clopper_pearson_interval, wilson_interval
 
 
 @st.composite
@@ -88,3 +89,36 @@ def test_impossible_counts_are_refused(count: int, n: int) -> None:
 def test_a_confidence_that_is_no_fraction_is_refused(confidence: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         wilson_interval(1, 2, confidence)
+
+
+# Newcombe 1998, Statistics in Medicine 17:857, Table I, method 5.
+@pytest.mark.parametrize(
+    ("count", "n", "published"),
+    [
+        (81, 263, (0.2527, 0.3676)),
+        (15, 148, (0.0578, 0.1617)),
+        (0, 20, (0.0, 0.1684)),
+        (1, 29, (0.0009, 0.1776)),
+    ],
+)
+def test_the_exact_interval_is_the_published_one(count: int, n: int, published: tuple[float, float]) -> None:
+    found = clopper_pearson_interval(count, n)
+    assert (round(found.low, 4), round(found.high, 4)) == published
+
+
+@given(counts())
+def test_at_the_ends_of_the_exact_interval_the_count_is_as_rare_as_the_level(given_: tuple[int, int]) -> None:
+    count, n = given_
+    found = clopper_pearson_interval(count, n)
+    if count > 0:
+        assert binom.sf(count - 1, n, found.low) == pytest.approx(0.025, rel=1e-5)
+    if count < n:
+        assert binom.cdf(count, n, found.high) == pytest.approx(0.025, rel=1e-5)
+
+
+def test_the_exact_interval_refuses_what_wilsons_does() -> None:
+    assert clopper_pearson_interval(0, 0) == Interval(0.0, 1.0)
+    with pytest.raises(ValueError, match="must be within"):
+        clopper_pearson_interval(3, 2)
+    with pytest.raises(ValueError, match="confidence"):
+        clopper_pearson_interval(1, 2, confidence=95)

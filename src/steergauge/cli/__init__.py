@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 
+from steergauge.cli.audit import audit
 from steergauge.cli.calibrate import calibrate
 from steergauge.cli.direction import direction
 from steergauge.cli.export import export
@@ -29,7 +30,7 @@ models_app = typer.Typer(help="Lists the models known by name, or gets one.", ri
 app.add_typer(models_app, name="models")
 
 # Every command, in the order in which `--help` lists them.
-for command in (gauge, pairs, stability, direction, parity, calibrate, export):
+for command in (gauge, pairs, stability, direction, parity, calibrate, audit, export):
     app.command()(command)
 models_app.callback(invoke_without_command=True)(list_models)
 models_app.command("pull")(pull_model)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from steergauge.atomic import replacing
 from steergauge.errors import SteergaugeError
+from steergauge.studies.audit.finding import Audit
 from steergauge.studies.measurements import Record
 from steergauge.studies.stability import StabilityResult
 
@@ -42,8 +43,8 @@ def write_parquet(result: Result, path: Path) -> None:
         _to_parquet(result.generations_to_pandas(), partial)
 
 
-def write_rows(result: StabilityResult, path: Path) -> None:
-    """Writes one row a method, design and block as CSV."""
+def write_rows(result: StabilityResult | Audit, path: Path) -> None:
+    """Writes one row a method, design and block, or one a finding, as CSV."""
     with replacing(path) as partial:
         _to_csv(result.to_pandas(), partial)
 

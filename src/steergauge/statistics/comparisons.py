@@ -8,7 +8,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from steergauge.errors import SteergaugeError
-from steergauge.statistics.proportions import Interval, wilson_interval
+from steergauge.statistics.proportions import Interval, require_counts, wilson_interval
 
 
 class PairedComparison(NamedTuple):
@@ -22,12 +22,12 @@ class PairedComparison(NamedTuple):
     p_value: float  # two-sided, not corrected for other comparisons
 
 
-class _PairedTable(NamedTuple):
-    """Prompts by their outcomes (Newcombe's e, f, g, h)."""
+class PairedTable(NamedTuple):
+    """Prompts by their outcomes in two conditions (Newcombe's e, f, g, h)."""
 
     both: int
-    gained: int
-    lost: int
+    gained: int  # succeed when treated and not in the reference
+    lost: int  # succeed in the reference and not when treated
     neither: int
 
 
@@ -65,22 +65,56 @@ def compare_paired(treated: Mapping[str, bool], reference: Mapping[str, bool]) -
     """
     _require_same_prompts(treated, reference)
     outcomes = [(treated[prompt], reference[prompt]) for prompt in treated]
-    table = _PairedTable(
-        both=sum(here and there for here, there in outcomes),
-        gained=sum(here and not there for here, there in outcomes),
-        lost=sum(there and not here for here, there in outcomes),
-        neither=sum(not here and not there for here, there in outcomes),
+    return compare_paired_counts(
+        PairedTable(
+            both=sum(here and there for here, there in outcomes),
+            gained=sum(here and not there for here, there in outcomes),
+            lost=sum(there and not here for here, there in outcomes),
+            neither=sum(not here and not there for here, there in outcomes),
+        )
     )
+
+
+def compare_paired_counts(table: PairedTable) -> PairedComparison:
+    """Compares two conditions of which the paired counts are known; assumes what `compare_paired` does.
+
+    Raises:
+        ValueError: a count is negative, or there are no prompts.
+    """
+    if min(table) < 0 or sum(table) == 0:
+        raise ValueError(f"paired counts are not negative and not all zero, unlike {tuple(table)}")
     test = mcnemar([[table.both, table.gained], [table.lost, table.neither]], exact=True)
     interval = _newcombe_interval(table)
     return PairedComparison(
         gained=table.gained,
         lost=table.lost,
-        difference=(table.gained - table.lost) / len(outcomes),
+        difference=(table.gained - table.lost) / sum(table),
         low=interval.low,
         high=interval.high,
         p_value=float(test.pvalue),
     )
+
+
+def possible_pairings(treated: int, reference: int, n: int) -> list[PairedTable]:
+    """Every way in which `treated` and `reference` successes on the same `n` prompts may go together.
+
+    Published tables give a rate a condition and not which prompts succeeded. A paired test then has one
+    result for each of these tables: a conclusion stands when all of them give it. Where one rate is 0 or 1
+    there is only one table, and the paired result is known.
+
+    Returns:
+        The tables, the one with the most prompts in agreement first.
+
+    Raises:
+        ValueError: a count is not within 0 … `n`.
+    """
+    for count in (treated, reference):
+        require_counts(count, n)
+    overlaps = range(min(treated, reference), max(0, treated + reference - n) - 1, -1)
+    return [
+        PairedTable(both, treated - both, reference - both, n - treated - reference + both)
+        for both in overlaps
+    ]
 
 
 def adjust_holm(p_values: Sequence[float]) -> list[float]:
@@ -92,12 +126,29 @@ def adjust_holm(p_values: Sequence[float]) -> list[float]:
     Raises:
         ValueError: a p value is not within 0 … 1.
     """
+    return _adjust(p_values, "holm")
+
+
+def adjust_benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Benjamini and Hochberg's adjusted p values, in the order given.
+
+    Calling those at or under q significant holds the expected share of false ones among them at q: weaker
+    than Holm, and for exploring many conditions. Assumes tests that are independent or positively dependent.
+    Source: Benjamini and Hochberg 1995, Journal of the Royal Statistical Society B 57:289.
+
+    Raises:
+        ValueError: a p value is not within 0 … 1.
+    """
+    return _adjust(p_values, "fdr_bh")
+
+
+def _adjust(p_values: Sequence[float], method: str) -> list[float]:
     for p_value in p_values:
         if not 0 <= p_value <= 1:
             raise ValueError(f"a p value is within 0 … 1, not {p_value}")
     if not p_values:
         return []
-    return [float(adjusted) for adjusted in multipletests(p_values, method="holm")[1]]
+    return [float(adjusted) for adjusted in multipletests(p_values, method=method)[1]]
 
 
 def _require_same_prompts(treated: Mapping[str, bool], reference: Mapping[str, bool]) -> None:
@@ -112,7 +163,7 @@ def _require_same_prompts(treated: Mapping[str, bool], reference: Mapping[str, b
         )
 
 
-def _newcombe_interval(table: _PairedTable) -> Interval:
+def _newcombe_interval(table: PairedTable) -> Interval:
     """The 95% interval for a difference of paired proportions, by Newcombe's method 10.
 
     Wilson's interval of each rate, combined by squaring and adding, less what the correlation φ̂ of the two
@@ -138,7 +189,7 @@ def _newcombe_interval(table: _PairedTable) -> Interval:
     return Interval(max(low, -1.0), min(high, 1.0))
 
 
-def _newcombe_correlation(table: _PairedTable) -> float:
+def _newcombe_correlation(table: PairedTable) -> float:
     """Newcombe's φ̂: the correlation of the paired outcomes; 0 where one of the rates is 0 or 1."""
     both, gained, lost, neither = table
     margins = (both + gained) * (lost + neither) * (both + lost) * (gained + neither)

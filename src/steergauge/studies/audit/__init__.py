@@ -1,0 +1,1 @@
+"""The audit: what was published against what follows from it."""
