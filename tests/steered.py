@@ -79,7 +79,8 @@ def by_definition(operation: Operation, unit: Tensor, amount: float, streams: Te
             norm = streams.norm(dim=1, keepdim=True)
             cosine = ((component + amount) / norm).clamp(-1, 1)
             sine = (1 - cosine**2).sqrt()
-            return norm * (cosine * unit + sine * across / across.norm(dim=1, keepdim=True))
+            turned: Tensor = norm * (cosine * unit + sine * across / across.norm(dim=1, keepdim=True))
+            return turned
 
 
 @torch.inference_mode()

@@ -28,7 +28,7 @@ def test_the_templates_tokens_after_the_users_text_are_counted(
     assert template.suffix_tokens == tokens
     for prompt in PROMPTS:
         ids = template.encode([prompt], "cpu")["input_ids"][0]
-        text = phantom_model.tokenizer.decode(ids[: len(ids) - tokens])
+        text = str(phantom_model.tokenizer.decode(ids[: len(ids) - tokens]))
         special = phantom_model.tokenizer.all_special_tokens
         assert not any(text.endswith(token) for token in special if token != "<unk>")
         assert all(

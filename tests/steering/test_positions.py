@@ -28,7 +28,7 @@ Models = Callable[[str], Model]
 EVALUATION = tuple(prompt.text for prompt in study_evaluation_set().prompts)
 FAMILIES = ("llama", "gemma3-text", "gemma2", "falcon", "gpt2", "qwen3-moe")
 SUFFIX = 2  # the phantom's template: <|end|><|assistant|>
-STARTS = {  # of a prompt of so many tokens
+STARTS: dict[Positions, Callable[[int], int]] = {  # of a prompt of so many tokens
     Positions.ALL: lambda tokens: 0,
     Positions.AFTER_INSTRUCTION: lambda tokens: tokens - SUFFIX,
     Positions.LAST: lambda tokens: tokens - 1,
