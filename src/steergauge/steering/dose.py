@@ -89,8 +89,8 @@ def operation_of(unit: DoseUnit, operation: Operation | None = None) -> Operatio
         return Operation.CLAMP if unit is DoseUnit.CLAMP else Operation.ADD
     if operation is Operation.ABLATE:
         raise SteergaugeError(
-            "ablation takes the whole component away, so it has no dose and induces nothing that could be "
-            "measured over doses: use add, rotate, affine or clamp"
+            "ablation takes the whole component away, so it has no dose, and what is measured here is what a "
+            "dose induces: use add, rotate, affine or clamp"
         )
     if unit not in _UNITS[operation]:
         takes = ", ".join(_UNITS[operation])

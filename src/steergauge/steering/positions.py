@@ -26,8 +26,8 @@ class Positions(StrEnum):
         """
         if self is Positions.ALL:
             return 0
-        unsteered_at_the_end = {Positions.AFTER_INSTRUCTION: suffix_tokens, Positions.LAST: 1}
-        return prompt_tokens - unsteered_at_the_end.get(self, 0)
+        of_the_prompt = {Positions.AFTER_INSTRUCTION: suffix_tokens, Positions.LAST: 1}
+        return prompt_tokens - of_the_prompt.get(self, 0)
 
 
 def steered_tokens(attention_mask: Tensor, starts: Tensor) -> Tensor:
