@@ -94,6 +94,7 @@ def uncached(
 ) -> list[int]:
     """One prompt (1, tokens) continued greedily, the whole text run again for each token; steered from `start` on."""
     steering = request.steering
+    assert isinstance(steering, Steering)
     unit = torch.from_numpy(steering.vector)
 
     def hook(block: int) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ from steergauge.errors import SteergaugeError
 from steergauge.models.loading import load_model
 from steergauge.steering.class_means import class_means
 from steergauge.steering.dose import Dose, DoseUnit, Yardsticks, coefficients, equivalents
-from steergauge.steering.intervention import intervene
+from steergauge.steering.intervention import Intervention
 from steergauge.steering.operation import Operation
 from steergauge.steering.positions import Positions
 from steergauge.steering.steering import Steering, ablation, same_dose_along, steer, unsteered
@@ -387,7 +387,7 @@ def test_a_turn_comes_to_what_an_addition_does_but_ends_at_the_vector(
     assert turned._replace(clamp=added.clamp) == added
     streams, vector = torch.from_numpy(measured.streams[:, first]), measured.direction.vectors[first]
     steering = steer(dose, first, measured, operation=Operation.ROTATE)
-    after = streams + intervene([steering], "cpu").change(first, streams[None])[0]
+    after = streams + Intervention([steering], "cpu").change(first, streams[None])[0]
     assert turned.clamp == pytest.approx(float((after @ torch.from_numpy(vector)).mean()), abs=1e-4)
 
 
@@ -410,7 +410,7 @@ def test_a_control_moves_the_usual_stream_as_far_along_its_own_vector(
 
     def usual_move(one: Steering, block: int) -> float:
         streams = torch.from_numpy(measured.streams[:, block])
-        change = intervene([one], "cpu").change(block, streams[None])[0]
+        change = Intervention([one], "cpu").change(block, streams[None])[0]
         return float((change @ torch.from_numpy(one.vector)).mean())
 
     for block in range(BLOCKS):

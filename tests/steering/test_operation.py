@@ -18,7 +18,7 @@ from steergauge.models.loading import Model
 from steergauge.prompts import study_contrast_set
 from steergauge.steering.class_means import class_means
 from steergauge.steering.dose import Dose, DoseUnit, Yardsticks
-from steergauge.steering.intervention import intervene
+from steergauge.steering.intervention import Intervention
 from steergauge.steering.operation import Operation, rotation
 from steergauge.steering.steering import Steering, ablation, steer, unsteered
 from tiny import BLOCKS
@@ -43,7 +43,7 @@ def one(operation: Operation, amount: float, seed: int) -> Steering:
 
 
 def moved(steering: Steering, streams: Tensor) -> Tensor:
-    return streams + intervene([steering], "cpu").change(0, streams[None])[0]
+    return streams + Intervention([steering], "cpu").change(0, streams[None])[0]
 
 
 @given(seeds, scales, st.floats(-3, 3), st.sampled_from(Operation))
@@ -123,7 +123,7 @@ def test_affine_takes_every_class_to_the_negative_mean_at_0_and_to_the_positive_
             target = float((to[:, block] @ direction.vectors[first_block]).mean())
             for readings in (positive, negative):
                 streams = torch.from_numpy(readings[:, block])
-                after = streams + intervene([steering], "cpu").change(block, streams[None])[0]
+                after = streams + Intervention([steering], "cpu").change(block, streams[None])[0]
                 scale = float(streams.abs().max())
                 torch.testing.assert_close(
                     after @ unit, torch.full((len(streams),), target), rtol=0, atol=1e-5 * scale
@@ -132,7 +132,7 @@ def test_affine_takes_every_class_to_the_negative_mean_at_0_and_to_the_positive_
                 assert across.abs().max() < 1e-5 * scale
     whole = steer(Dose(0.7, DoseUnit.SEPARATION), first_block, measures, operation=Operation.AFFINE)
     mean = torch.from_numpy(negative[:, first_block].mean(axis=0))
-    shift = intervene([whole], "cpu").change(first_block, mean[None, None])[0, 0]
+    shift = Intervention([whole], "cpu").change(first_block, mean[None, None])[0, 0]
     difference = positive[:, first_block].mean(axis=0) - negative[:, first_block].mean(axis=0)
     if method == "dim":  # along Δ, c·Δ is what is added to the negative mean
         np.testing.assert_allclose(shift, 0.7 * difference, atol=1e-4)
@@ -154,7 +154,7 @@ def test_one_block_or_a_range_is_all_that_is_touched(operation: Operation, tiny_
         for row in range(len(PROMPTS)):
             expected = by_definition(operation, unit, coefficients[first], before[first, row])
             torch.testing.assert_close(after[first, row], expected, rtol=1e-4, atol=1e-4)
-        change = intervene([steering], "cpu")
+        change = Intervention([steering], "cpu")
         for block in range(BLOCKS):
             touched = bool(change.change(block, before[block, :1]).any())
             assert touched == (first <= block <= last)

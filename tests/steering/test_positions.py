@@ -17,7 +17,7 @@ from steergauge.models.loading import Model
 from steergauge.models.phantom import ANSWER_REPLY, REFUSAL_REPLY, Phantom
 from steergauge.prompts import study_evaluation_set
 from steergauge.steering.engine import Decoding, Request
-from steergauge.steering.intervention import Intervention, intervene
+from steergauge.steering.intervention import Intervention
 from steergauge.steering.operation import Operation
 from steergauge.steering.positions import Positions, steered_tokens
 from steergauge.steering.steering import Steering, unsteered
@@ -85,7 +85,9 @@ def test_a_mixed_batch_writes_what_a_loop_without_cache_and_batch_writes(
         expected = uncached(oracle, layers(oracle, family), ids, request, model.stop_tokens, start=start)
         assert list(generation.tokens) == expected
     everywhere = [
-        replace(request, steering=replace(request.steering, positions=Positions.ALL)) for request in requests
+        replace(request, steering=replace(request.steering, positions=Positions.ALL))
+        for request in requests
+        if isinstance(request.steering, Steering)
     ]
     assert run(model, everywhere) != made  # where the tokens are matters to what is said
 
@@ -134,7 +136,7 @@ def test_exactly_the_positions_are_counted_and_moved(positions: Positions, tiny_
 
     def streams(one: Steering) -> tuple[list[torch.Tensor], list[list[int]]]:
         """After block 1, of the prompts and of two more tokens each; and the tokens steered so far."""
-        intervention, cache = intervene([one] * 4, "cpu"), DynamicCache(config=model.module.config)
+        intervention, cache = Intervention([one] * 4, "cpu"), DynamicCache(config=model.module.config)
         seen: list[torch.Tensor] = []
         counts: list[list[int]] = []
         with torch.inference_mode(), intervention.attached(model.blocks):
