@@ -6,10 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steergauge.directions.direction import direction_from_differences
+from steergauge.directions.head_direction import HeadDirection
 from steergauge.errors import SteergaugeError
 from steergauge.models.catalog import catalog
 from steergauge.steering.dose import DoseUnit, Yardsticks
+from steergauge.steering.head_steering import HeadSteering
 from steergauge.steering.operation import Operation
+from steergauge.steering.steering import Steering
 from steergauge.studies.plan import block_at, choose_doses, plan_conditions
 from steergauge.studies.settings import GaugeSettings
 
@@ -80,7 +83,7 @@ def test_units_that_fit_every_model_have_a_grid_whatever_the_model(unit: DoseUni
 
 
 def test_the_grid_is_every_block_with_every_dose_in_order() -> None:
-    planned = plan_conditions(GaugeSettings(depths=(0.7, 0.3)), (1.0, 2.0), {"dim": yardsticks()})
+    planned = plan_conditions(GaugeSettings(), [7, 3], (1.0, 2.0), {"dim": yardsticks()})
     assert [(one.block, one.dose.value) for one in planned] == [(3, 1), (3, 2), (7, 1), (7, 2)]
     for one in planned:
         assert one.steering.first_block == one.block
@@ -93,16 +96,35 @@ def test_the_grid_is_every_block_with_every_dose_in_order() -> None:
 
 def test_every_condition_is_steered_by_the_operation_at_the_blocks_and_positions_of_the_settings() -> None:
     settings = GaugeSettings(depths=(0.3, 0.7), operation="rotate", blocks="one", positions="last")
-    for one in plan_conditions(settings, (1.0, 2.0), {"dim": yardsticks()}):
+    for one in plan_conditions(settings, [3, 7], (1.0, 2.0), {"dim": yardsticks()}):
         steering = one.steering
+        assert isinstance(steering, Steering)
         assert (steering.operation, steering.positions) == ("rotate", "last")
         assert list(steering.blocks) == [one.block]
         assert np.flatnonzero(steering.coefficients).tolist() == [one.block]
 
 
-def test_depths_on_the_same_block_are_one() -> None:
-    planned = plan_conditions(GaugeSettings(depths=(0.5, 0.55, 0.59)), (1.0,), {"dim": yardsticks()})
-    assert [one.block for one in planned] == [5]
+def test_blocks_that_fall_together_are_one() -> None:
+    planned = plan_conditions(GaugeSettings(), [7, 5, 5], (1.0,), {"dim": yardsticks()})
+    assert [one.block for one in planned] == [5, 7]
+
+
+def test_heads_have_doses_of_their_own_in_their_own_unit_and_random_controls_of_their_lengths() -> None:
+    vectors = np.zeros((10, 2, 3), dtype=np.float32)
+    vectors[4:7, :, 0] = 1.0
+    spreads = np.where(vectors.any(axis=-1), 0.5, 0.0)
+    heads = HeadDirection(vectors, spreads, accuracies=spreads, losses=spreads)
+    settings = GaugeSettings(head_doses=(8, 2))
+    *stream, small, large = plan_conditions(settings, [5, 8], (1.0,), {"dim": yardsticks()}, heads)
+    assert [one.method for one in stream] == ["dim", "dim"]  # from block 8 on no head has a direction
+    assert [small.id, large.id] == ["iti-block5-sigma2", "iti-block5-sigma8"]
+    assert (small.largest_addition, large.largest_addition) == (1.0, 4.0)
+    drawn, steering = large.along_random(seed=3), large.steering
+    assert isinstance(drawn, HeadSteering)
+    assert isinstance(steering, HeadSteering)
+    lengths = np.linalg.norm(drawn.additions, axis=-1)
+    assert np.allclose(lengths, np.linalg.norm(steering.additions, axis=-1))
+    assert not np.allclose(drawn.additions, steering.additions)
 
 
 @given(
@@ -115,17 +137,17 @@ def test_depths_on_the_same_block_are_one() -> None:
 )
 def test_no_two_conditions_have_the_same_id(doses: list[float]) -> None:
     measures = {"dim": yardsticks(), "other": yardsticks()}
-    planned = plan_conditions(GaugeSettings(depths=(0.2, 0.5)), tuple(doses), measures)
+    planned = plan_conditions(GaugeSettings(), [2, 5], tuple(doses), measures)
     assert len({one.id for one in planned}) == len(planned) == 4 * len(doses)
 
 
 def test_doses_that_agree_in_six_digits_have_their_own_ids() -> None:
     doses = (1.0000001, 1.0000002, 1.5)
-    planned = plan_conditions(GaugeSettings(depths=(0.5,)), doses, {"dim": yardsticks()})
+    planned = plan_conditions(GaugeSettings(), [5], doses, {"dim": yardsticks()})
     ids = [one.id for one in planned]
     assert ids == ["dim-block5-raw1.0000001", "dim-block5-raw1.0000002", "dim-block5-raw1.5"]
 
 
 def test_a_dose_that_is_not_finite_is_refused() -> None:
     with pytest.raises(SteergaugeError, match="finite number"):
-        plan_conditions(GaugeSettings(), (float("inf"),), {"dim": yardsticks()})
+        plan_conditions(GaugeSettings(), [5], (float("inf"),), {"dim": yardsticks()})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from steergauge.report.words import dose_words, interval, number, percent, place
+from steergauge.report.words import dose_heading, dose_words, interval, number, percent, place
 from steergauge.studies.measurements import ConditionResult, Rate
 from steergauge.studies.result import DirectionRecord, GaugeResult
 
@@ -90,6 +90,7 @@ class HeatMap:
     measure: Literal["refusal", "garbled"]
     title: str
     doses: list[str]
+    dose_heading: str
     rows: list[Row]
 
 
@@ -119,7 +120,14 @@ def _heat_map(
             for condition in (at.get((block, dose)) for dose in doses)
         ]
         rows.append(Row(block, percent(block / result.model.blocks), cells))
-    return HeatMap(conditions[0].method, measure, title, [number(dose) for dose in doses], rows)
+    return HeatMap(
+        method=conditions[0].method,
+        measure=measure,
+        title=title,
+        doses=[number(dose) for dose in doses],
+        dose_heading=dose_heading(result.protocol, conditions[0].dose.unit),
+        rows=rows,
+    )
 
 
 def _cell(condition: ConditionResult, rate: Rate, title: str, best: str | None) -> Cell:

@@ -35,7 +35,11 @@ def page(result: GaugeResult) -> str:
         figures=figures,
         maps=figures.heat_maps(result),
         rates=figures.rates_by_dose(result),
-        norms=[(direction, figures.norms_by_depth(result, direction)) for direction in result.directions],
+        norms=[
+            (direction, figures.norms_by_depth(result, direction))
+            for direction in result.directions
+            if direction.raw_norms
+        ],
         outputs=embedded(outputs(result)),
     )
 

@@ -140,7 +140,7 @@ def _print_grid(result: GaugeResult, refusal: HeatMap, garbled: HeatMap, console
     prompts = len(result.protocol.prompts)
     heading = f"{refusal.method}: % of {prompts} prompts, coherent refusal / garbled, by depth and dose"
     console.print(plain(heading, "bold"))
-    console.print(Text(f"dose {words.dose_heading(result.protocol)}", style="dim"))
+    console.print(Text(f"dose {refusal.dose_heading}", style="dim"))
     for start in range(0, len(refusal.doses), at_once):
         shown = slice(start, start + at_once)
         table = Table(box=None, padding=(0, 1), header_style="dim")

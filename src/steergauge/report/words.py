@@ -10,6 +10,7 @@ _DOSE = {
     "relative": "{} × R",
     "separation": "{} × ‖Δ‖",
     "clamp": "clamped to {}",
+    "sigma": "{} × σ of each head",
 }
 _UNIT = {
     "raw": "α, added to the stream at each steered block",
@@ -112,9 +113,11 @@ def dose_words(value: float, unit: str) -> str:
     return _DOSE.get(unit, "{} " + unit).format(number(value))
 
 
-def dose_heading(protocol: ProtocolRecord) -> str:
-    """What the grid's doses are; and where they go, as far as it is not where the study's do."""
-    unit, operation = protocol.dose_unit, protocol.operation
+def dose_heading(protocol: ProtocolRecord, unit: str) -> str:
+    """What a method's doses are; and where they go, as far as it is not where the study's do."""
+    if unit == "sigma":
+        return "α, in standard deviations of each head, at the last token and all that is generated"
+    operation = protocol.operation
     parts = [
         _UNIT_OF.get((operation, unit)) or _UNIT.get(unit, unit),
         f"operation {operation}" if operation in ("rotate", "affine") else None,
@@ -140,7 +143,12 @@ def dose_units(dose: DoseRecord) -> list[tuple[str, str, str]]:
 
 def dose_everywhere(dose: DoseRecord) -> str:
     """One dose in every unit, on a line."""
-    added = ", ".join(dose_words(getattr(dose, unit), unit) for unit in ("raw", "relative", "separation"))
+    units = ("raw", "relative", "separation")
+    added = ", ".join(dose_words(value, unit) for unit in units if (value := getattr(dose, unit)) is not None)
+    if dose.clamp is None:
+        return (
+            f"{added}, written by the heads of one block; total {dose_words(dose.total_relative, 'relative')}"
+        )
     return (
         f"{added}, as a clamp to {number(dose.clamp)}; total {dose_words(dose.total_relative, 'relative')}; {percent(dose.delivered)} delivered, "
         f"{percent(dose.coordinates_lost)} of coordinates lost"

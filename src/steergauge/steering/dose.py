@@ -20,6 +20,8 @@ class DoseUnit(StrEnum):
     RELATIVE = "relative"
     SEPARATION = "separation"
     CLAMP = "clamp"
+    SIGMA = "sigma"
+    """Standard deviations of single attention heads along their own directions: iti's, for no other steering."""
 
 
 _ADDED = (DoseUnit.RAW, DoseUnit.RELATIVE, DoseUnit.SEPARATION)

@@ -1,13 +1,30 @@
 """Records of the model, the protocol and the doses, as they were measured."""
 
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steergauge.directions.extract import Extracted
+from steergauge.directions.head_direction import HeadDirection
+from steergauge.directions.importing import ImportedDirection
+from steergauge.directions.selection import Selection
 from steergauge.judging.judges import find_judge
 from steergauge.models.loading import Model
-from steergauge.models.precision import Precision
-from steergauge.steering.dose import coefficients, equivalents
+from steergauge.steering.dose import Dose, Yardsticks, coefficients, equivalents
+from steergauge.steering.head_dose import HeadDose, head_dose
+from steergauge.steering.head_steering import HeadSteering
 from steergauge.steering.rounding import rounding
 from steergauge.studies.measurements import DoseRecord
 from steergauge.studies.plan import ChosenDoses, PlannedCondition
-from steergauge.studies.result import ModelRecord, ProtocolRecord
+from steergauge.studies.result import (
+    CandidateRecord,
+    DirectionRecord,
+    HeadRecord,
+    ModelRecord,
+    ProtocolRecord,
+    SelectionRecord,
+)
 from steergauge.studies.settings import GaugeSettings
 
 
@@ -57,14 +74,17 @@ def describe_protocol(
     )
 
 
-def describe_dose(planned: PlannedCondition, precision: Precision) -> DoseRecord:
-    """A dose in every unit, with what rounding leaves of it."""
+def describe_dose(planned: PlannedCondition, model: Model, residual_norms: NDArray[np.float64]) -> DoseRecord:
+    """A dose in every unit that it has, with what rounding leaves of it; the norms are R_k, (blocks,)."""
     steering = planned.steering
+    if isinstance(steering, HeadSteering):
+        return _describe_head_dose(planned.dose, head_dose(steering, model, residual_norms))
+    assert planned.yardsticks is not None
     asked = (planned.dose, planned.block, planned.yardsticks)
     operation, last_block = steering.operation, steering.last_block
     added = coefficients(*asked, operation=operation, last_block=last_block)
     units = equivalents(*asked, operation=operation, last_block=last_block)
-    rounded = rounding(planned.yardsticks.streams[:, planned.block], steering, precision)
+    rounded = rounding(planned.yardsticks.streams[:, planned.block], steering, model.precision)
     return DoseRecord(
         unit=planned.dose.unit,
         value=planned.dose.value,
@@ -73,4 +93,88 @@ def describe_dose(planned: PlannedCondition, precision: Precision) -> DoseRecord
         clipped_blocks=list(added.clipped),
         coordinates_lost=rounded.coordinates_lost,
         delivered=rounded.delivered,
+    )
+
+
+def _describe_head_dose(dose: Dose, written: HeadDose) -> DoseRecord:
+    """What heads write to the stream. It has no one direction, so no separation and no component either."""
+    return DoseRecord(
+        unit=dose.unit,
+        value=dose.value,
+        raw=written.raw,
+        relative=written.relative,
+        separation=None,
+        clamp=None,
+        total_relative=written.total_relative,
+        coefficients=written.norms.tolist(),
+        clipped_blocks=[],
+        coordinates_lost=None,
+        delivered=None,
+    )
+
+
+def describe_directions(
+    yardsticks: Mapping[str, Yardsticks],
+    found: Extracted,
+    imported: Mapping[str, ImportedDirection],
+    residual_norms: NDArray[np.float64],
+) -> list[DirectionRecord]:
+    """One record a method, those from files and that of heads included."""
+    records = [
+        DirectionRecord(
+            method=name,
+            position=measures.direction.position,
+            raw_norms=measures.direction.raw_norms.tolist(),
+            residual_norms=residual_norms.tolist(),
+            digest=measures.direction.digest,
+            source=imported[name].source if name in imported else "",
+            selection=_describe_selection(found.selections[name]) if name in found.selections else None,
+        )
+        for name, measures in yardsticks.items()
+    ]
+    if found.heads is not None:
+        records.append(_describe_heads(found.heads, residual_norms))
+    return records
+
+
+def _describe_selection(selection: Selection) -> SelectionRecord:
+    return SelectionRecord(
+        intervention=selection.intervention,
+        block=selection.block,
+        layer=selection.chosen.layer,
+        position=selection.chosen.position,
+        low_layers=list(selection.low_layers),
+        rows=selection.rows,
+        passes=selection.passes,
+        candidates=[
+            CandidateRecord(
+                position=one.position,
+                layer=one.layer,
+                block=one.block,
+                scores={name: score if np.isfinite(score) else None for name, score in one.scores.items()},
+                fell=None if one.fell is None else one.fell.value,
+            )
+            for one in selection.candidates
+        ],
+        **{name: list(prompts) for name, prompts in selection.prompts._asdict().items()},
+    )
+
+
+def _describe_heads(heads: HeadDirection, residual_norms: NDArray[np.float64]) -> DirectionRecord:
+    return DirectionRecord(
+        method=heads.method,
+        position=heads.position,
+        raw_norms=[],
+        residual_norms=residual_norms.tolist(),
+        digest=heads.digest,
+        heads=[
+            HeadRecord(
+                block=one.block,
+                head=one.head,
+                sigma=float(heads.spreads[one]),
+                accuracy=float(heads.accuracies[one]),
+                loss=float(heads.losses[one]),
+            )
+            for one in heads.best_heads()
+        ],
     )

@@ -9,19 +9,24 @@ from importlib.metadata import version
 from pathlib import Path
 
 from steergauge.activations.hooks import Baseline, measure_baseline
-from steergauge.directions.extract import read_contrast
+from steergauge.directions.extract import (
+    ITI,
+    ContrastReadings,
+    Extracted,
+    extract,
+    read_contrast,
+    require_methods,
+)
 from steergauge.directions.importing import import_directions
-from steergauge.directions.methods import find_method
-from steergauge.directions.random import random_unit_vector
 from steergauge.judging.judges import find_judge
 from steergauge.judging.label import Judge, Judgement, Label
 from steergauge.models.loading import Model, load_model
 from steergauge.statistics.comparisons import adjust_holm
-from steergauge.steering.checks import check_instrument
+from steergauge.steering.checks import Outcome, check_instrument
 from steergauge.steering.class_means import class_means
 from steergauge.steering.dose import Yardsticks
-from steergauge.steering.engine import Decoding, Request
-from steergauge.steering.steering import Steering, same_dose_along, unsteered
+from steergauge.steering.engine import AnySteering, Decoding, Request
+from steergauge.steering.steering import unsteered
 from steergauge.steering.torch_engine import TorchEngine
 from steergauge.store import Store
 from steergauge.studies import provenance
@@ -33,19 +38,18 @@ from steergauge.studies.analysis import (
     rate,
     window_around,
 )
-from steergauge.studies.describe import describe_dose, describe_model, describe_protocol
+from steergauge.studies.describe import describe_directions, describe_dose, describe_model, describe_protocol
 from steergauge.studies.measurements import Best, ConditionResult
 from steergauge.studies.plan import ChosenDoses, PlannedCondition, block_at, choose_doses, plan_conditions
 from steergauge.studies.result import (
     Check,
-    DirectionRecord,
     GaugeResult,
     GenerationRecord,
     PromptOutcome,
     Provenance,
     Unsteered,
 )
-from steergauge.studies.run import Made, Progress, Runner, Silent
+from steergauge.studies.run import Made, Progress, RowsDone, Runner, Silent
 from steergauge.studies.settings import GaugeSettings
 from steergauge.studies.side_by_side import side_by_side
 from steergauge.studies.verdict import conclude
@@ -117,14 +121,16 @@ class _Gauge:
 
     def result(self) -> GaugeResult:
         """Runs every stage and returns what they found."""
-        methods = {name: find_method(name) for name in self.settings.methods}
+        require_methods(self.settings.methods)
         blocks = [block_at(depth, len(self.model.blocks)) for depth in self.settings.depths]
         self.progress.begin("reading activations", len(self.prompts))
         baseline = measure_baseline(self.model, self.prompts)
         readings = read_contrast(self.model, self.settings.contrast_set)
-        directions = {name: extract(*readings) for name, extract in methods.items()}
+        self.progress.advance(len(self.prompts), 0)
+        found = self._extract(readings)
+        blocks += [selection.block for selection in found.selections.values()]
         imported = import_directions(self.settings.directions, self.model, readings, blocks)
-        directions |= {name: one.direction for name, one in imported.items()}
+        directions = found.directions | {name: one.direction for name, one in imported.items()}
         for direction in directions.values():
             direction.require_fit(len(self.model.blocks), self.model.blocks.width, self.model.name)
         means = class_means(*readings)
@@ -132,16 +138,14 @@ class _Gauge:
             name: Yardsticks(direction, baseline.residual_norms, baseline.streams, means)
             for name, direction in directions.items()
         }
-        self.progress.advance(len(self.prompts), 0)
         doses = choose_doses(self.settings, self.model.checkpoint.entry, baseline.residual_norms)
-        conditions = plan_conditions(self.settings, doses.values, yardsticks)
-        largest = max(conditions, key=lambda condition: abs(condition.steering.coefficients).max())
-        checks = check_instrument(self.model, self.engine, self.prompts[0], largest.steering)
+        conditions = plan_conditions(self.settings, blocks, doses.values, yardsticks, found.heads)
+        checks = self._check(conditions)
         runner = self._runner(doses, baseline)
 
         control, contrast_control = self._control(runner)
         outputs = self._sweep(runner, conditions)
-        results = self._condition_results(conditions, outputs, control.labels)
+        results = self._condition_results(conditions, outputs, control.labels, baseline)
         labels = {condition.id: condition.labels for condition in outputs}
         best = best_condition(results, labels, control.labels, self.settings.seed)
         window = window_around(best, results, self.settings.threshold) if best else None
@@ -158,19 +162,12 @@ class _Gauge:
         logger.info("%d generations were made now, the others were in the store", runner.made_now)
         return GaugeResult(
             model=description,
-            protocol=describe_protocol(self.settings, list(directions), doses, runner.wave_rows),
+            protocol=describe_protocol(
+                self.settings, [*directions, *([ITI] if found.heads else [])], doses, runner.wave_rows
+            ),
             checks=[Check(name=name, passed=True, detail=detail) for name, detail in checks],
             unsteered=control_record,
-            directions=[
-                DirectionRecord(
-                    method=name,
-                    raw_norms=measures.direction.raw_norms.tolist(),
-                    residual_norms=measures.residual_norms.tolist(),
-                    digest=measures.direction.digest,
-                    source=imported[name].source if name in imported else "",
-                )
-                for name, measures in yardsticks.items()
-            ],
+            directions=describe_directions(yardsticks, found, imported, baseline.residual_norms),
             conditions=results,
             best=best,
             window=window,
@@ -180,7 +177,7 @@ class _Gauge:
                 labels=labels,
                 unsteered=control.labels,
                 directions=directions,
-                selected={},
+                selected={name: selection.block for name, selection in found.selections.items()},
                 seed=self.settings.seed,
             ),
             verdict=conclude(
@@ -205,6 +202,27 @@ class _Gauge:
             ),
             generations=generations,
         )
+
+    def _extract(self, readings: ContrastReadings) -> Extracted:
+        return extract(
+            self.settings.methods,
+            self.model,
+            self.settings.contrast_set,
+            readings,
+            seed=self.settings.seed,
+            progress=RowsDone("selecting a direction", self.progress),
+        )
+
+    def _check(self, conditions: Sequence[PlannedCondition]) -> list[Outcome]:
+        """Checks the instrument at the largest dose to the stream and at the largest to heads, if there are both."""
+        largest: dict[type, PlannedCondition] = {}
+        for condition in sorted(conditions, key=lambda one: one.largest_addition):
+            largest[type(condition.steering)] = condition
+        checked = [
+            check_instrument(self.model, self.engine, self.prompts[0], condition.steering)
+            for condition in largest.values()
+        ]
+        return list(dict.fromkeys(outcome for outcomes in checked for outcome in outcomes))
 
     def _runner(self, doses: ChosenDoses, baseline: Baseline) -> Runner:
         """A runner whose batches are those of the first run of this study on this store."""
@@ -243,19 +261,13 @@ class _Gauge:
         chosen = next(condition for condition in conditions if condition.id == best.condition)
         first = self.settings.seed + 1
         seeds = range(first, first + self.settings.random_directions)
-        steerings = [
-            same_dose_along(
-                random_unit_vector(self.model.blocks.width, seed), chosen.steering, chosen.yardsticks
-            )
-            for seed in seeds
-        ]
-        made = self._run_all(runner, "random control", steerings)
+        made = self._run_all(runner, "random control", [chosen.along_random(seed) for seed in seeds])
         return {
             seed: self._judged(f"random-{seed}", chosen, self.prompts, some)
             for seed, some in zip(seeds, made, strict=True)
         }
 
-    def _run_all(self, runner: Runner, stage: str, steerings: Sequence[Steering]) -> list[list[Made]]:
+    def _run_all(self, runner: Runner, stage: str, steerings: Sequence[AnySteering]) -> list[list[Made]]:
         """Every steering on every evaluation prompt, in one list of requests so that batches mix them."""
         requests = [
             Request(prompt, steering, self.decoding) for steering in steerings for prompt in self.prompts
@@ -272,7 +284,11 @@ class _Gauge:
         return _Outputs(name, planned, dict(pairs), {prompt: judged[one.key] for prompt, one in pairs})
 
     def _condition_results(
-        self, conditions: Sequence[PlannedCondition], outputs: Sequence[_Outputs], control: Labels
+        self,
+        conditions: Sequence[PlannedCondition],
+        outputs: Sequence[_Outputs],
+        control: Labels,
+        baseline: Baseline,
     ) -> list[ConditionResult]:
         answered = [prompt for prompt, label in control.items() if label is not Label.REFUSAL]
         compared = [compare(one.labels, control, self.prompts) for one in outputs]
@@ -285,7 +301,7 @@ class _Gauge:
                     method=planned.method,
                     block=planned.block,
                     depth=planned.block / len(self.model.blocks),
-                    dose=describe_dose(planned, self.model.precision),
+                    dose=describe_dose(planned, self.model, baseline.residual_norms),
                     refusal=rate(one.labels, Label.REFUSAL),
                     garbled=rate(one.labels, Label.GARBLED),
                     normal=rate(one.labels, Label.NORMAL),

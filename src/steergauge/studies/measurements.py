@@ -24,21 +24,30 @@ class Rate(Record):
 
 
 class DoseRecord(Record):
-    """One dose in every unit, at the first steered block l."""
+    """One dose in every unit, at the first steered block l; of heads, what they write to the stream."""
 
     unit: str = Field(description="The unit it was asked for in.")
     value: float = Field(description="The dose as asked for, in `unit`.")
-    raw: float = Field(description="α at the first steered block.")
-    relative: float = Field(description="α / R_l.")
-    separation: float = Field(description="α / ‖Δ_l‖.")
-    clamp: float = Field(description="The mean component along the direction after the first addition.")
+    raw: float = Field(
+        description="α at the first steered block; of heads, the length of what those of one block write, "
+        "where it is most of the stream."
+    )
+    relative: float = Field(description="`raw` / R there.")
+    separation: float | None = Field(description="α / ‖Δ_l‖; null for heads.")
+    clamp: float | None = Field(
+        description="The mean component along the direction after the first addition; null for heads."
+    )
     total_relative: float = Field(description="Sum of additions over the blocks / R_{N−1}.")
     coefficients: list[float] = Field(
         description="What is added at each block, or the component that is set; 0 where nothing is."
     )
     clipped_blocks: list[int] = Field(description="Blocks where a negative increment was clipped to 0.")
-    coordinates_lost: float = Field(description="Share of coordinates where rounding lost the addition.")
-    delivered: float = Field(description="Share of the dose that survives rounding, along the direction.")
+    coordinates_lost: float | None = Field(
+        description="Share of coordinates where rounding lost the addition; null for heads."
+    )
+    delivered: float | None = Field(
+        description="Share of the dose that survives rounding, along the direction; null for heads."
+    )
 
 
 class Comparison(Record):

@@ -1,16 +1,24 @@
 """From settings to conditions: the grid of methods × depths × doses, resolved for one model."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from steergauge.directions.extract import ITI
+from steergauge.directions.head_direction import HeadDirection
+from steergauge.directions.random import random_unit_vector
 from steergauge.models.catalog import CatalogEntry
 from steergauge.steering.dose import Dose, DoseUnit, Yardsticks
-from steergauge.steering.steering import Steering, steer
+from steergauge.steering.engine import AnySteering
+from steergauge.steering.head_steering import HeadSteering, steer_heads
+from steergauge.steering.steering import Steering, same_dose_along, steer
 from steergauge.studies.settings import GaugeSettings, SteeredBlocks
+
+logger = logging.getLogger(__name__)
 
 # The study swept 15×, 20× and 25× around 15×; two lower doses show the window's other edge.
 _STUDY_FRACTIONS = (1 / 3, 2 / 3, 1.0, 4 / 3, 5 / 3)
@@ -24,13 +32,17 @@ _GRIDS = {
 
 @dataclass(frozen=True)
 class PlannedCondition:
-    """One method, block and dose, ready to be steered."""
+    """One method, block and dose, ready to be steered.
+
+    Attributes:
+        yardsticks: what its dose is measured in; None of a head steering, whose σ are in it.
+    """
 
     method: str
     block: int
     dose: Dose
-    steering: Steering
-    yardsticks: Yardsticks
+    steering: AnySteering
+    yardsticks: Yardsticks | None = None
 
     @property
     def id(self) -> str:
@@ -39,6 +51,23 @@ class PlannedCondition:
         if float(value) != self.dose.value:  # six digits may not tell two doses apart
             value = repr(self.dose.value)
         return f"{self.method}-block{self.block}-{self.dose.unit}{value}"
+
+    @property
+    def largest_addition(self) -> float:
+        """The most that is added anywhere, in units of where it is added: the heads or the stream."""
+        added = (
+            self.steering.additions if isinstance(self.steering, HeadSteering) else self.steering.coefficients
+        )
+        return float(np.abs(added).max())
+
+    def along_random(self, seed: int) -> AnySteering:
+        """The same dose at the same place along a random direction."""
+        if isinstance(self.steering, HeadSteering):
+            return self.steering.with_random_vectors(seed)
+        assert self.yardsticks is not None
+        return same_dose_along(
+            random_unit_vector(len(self.steering.vector), seed), self.steering, self.yardsticks
+        )
 
 
 class ChosenDoses(NamedTuple):
@@ -77,29 +106,57 @@ def choose_doses(
 
 
 def plan_conditions(
-    settings: GaugeSettings, doses: tuple[float, ...], yardsticks: Mapping[str, Yardsticks]
+    settings: GaugeSettings,
+    blocks: Collection[int],
+    doses: tuple[float, ...],
+    yardsticks: Mapping[str, Yardsticks],
+    heads: HeadDirection | None = None,
 ) -> list[PlannedCondition]:
-    """Every method × block × dose, in that order. Depths that fall on the same block are one.
+    """Every method × block × dose, in that order.
+
+    Args:
+        settings: the grid.
+        blocks: where steering is to begin; those that fall together are one.
+        doses: of the methods that steer the stream.
+        yardsticks: of these methods, by name.
+        heads: where iti's heads are to be chosen from.
 
     Raises:
         SteergaugeError: a block is out of range or a dose is not finite.
     """
-    conditions = []
-    for method, measures in yardsticks.items():
-        blocks = sorted({block_at(depth, measures.direction.blocks) for depth in settings.depths})
-        for block in blocks:
-            for value in doses:
-                dose = Dose(value, settings.unit)
-                steering = steer(
-                    dose,
-                    block,
-                    measures,
-                    operation=settings.operation,
-                    last_block=block if settings.blocks is SteeredBlocks.ONE else None,
-                    positions=settings.positions,
-                )
-                conditions.append(PlannedCondition(method, block, dose, steering, measures))
+    distinct = sorted(set(blocks))
+    conditions = [
+        PlannedCondition(method, block, dose, _steer(settings, dose, block, measures), measures)
+        for method, measures in yardsticks.items()
+        for block in distinct
+        for dose in (Dose(value, settings.unit) for value in doses)
+    ]
+    if heads is not None:
+        conditions += [
+            PlannedCondition(ITI, block, Dose(value, DoseUnit.SIGMA), steer_heads(heads, value, block))
+            for block in _with_heads(heads, distinct)
+            for value in sorted(settings.head_doses)
+        ]
     return conditions
+
+
+def _with_heads(heads: HeadDirection, blocks: Sequence[int]) -> Sequence[int]:
+    """The blocks from which on some head has a direction, or the first where none has, for its error."""
+    with_heads = [block for block in blocks if heads.spreads[block:].any()]
+    if without := [str(block) for block in blocks if block not in with_heads]:
+        logger.warning("iti: no head from block %s on has a direction; left out there", " or ".join(without))
+    return with_heads or blocks[:1]
+
+
+def _steer(settings: GaugeSettings, dose: Dose, block: int, yardsticks: Yardsticks) -> Steering:
+    return steer(
+        dose,
+        block,
+        yardsticks,
+        operation=settings.operation,
+        last_block=block if settings.blocks is SteeredBlocks.ONE else None,
+        positions=settings.positions,
+    )
 
 
 def two_digits(value: float) -> float:

@@ -46,7 +46,7 @@ class ProtocolRecord(Record):
     prompts: list[str] = Field(description="Its prompts.")
     methods: list[str] = Field(description="How directions were extracted.")
     depths: list[float] = Field(description="Depths that were steered from, as fractions of N.")
-    dose_unit: str = Field(description="`raw`, `relative`, `separation` or `clamp`.")
+    dose_unit: str = Field(description="`raw`, `relative`, `separation`, `clamp` or `sigma`.")
     doses: list[float] = Field(description="Doses of the grid, in `dose_unit`.")
     doses_chosen_by: str = Field(description="The user, the catalogue, or the residual norms.")
     operation: str = Field(description="What was done with the direction: docs/operations.md.")
@@ -81,18 +81,58 @@ class Unsteered(Record):
     contrast_outputs: list[PromptOutcome] = Field(description="What it answers to the contrast set.")
 
 
+class CandidateRecord(Record):
+    """The difference in means at one position and layer, as a selecting method saw it."""
+
+    position: int = Field(description="Counted from the prompt's end.")
+    layer: int = Field(description="In the convention of the method's source.")
+    block: int = Field(description="k of the r_k that it is; −1 for the embeddings.")
+    scores: dict[str, float | None] = Field(description="By name; null where one could not be measured.")
+    fell: str | None = Field(description="Why it could not be chosen.")
+
+
+class SelectionRecord(Record):
+    """How a method chose a position and a block without a sweep."""
+
+    intervention: str = Field(description="How candidates were ablated and added.")
+    block: int = Field(description="The block that was chosen, k of r_k.")
+    layer: int = Field(description="The same in the convention of the method's source.")
+    position: int = Field(description="The token that was chosen, counted from the prompt's end.")
+    low_layers: list[int] = Field(description="L_low, where scores were read; empty for logits.")
+    fit_positive: list[str] = Field(description="Positive prompts that candidates were fitted on.")
+    fit_negative: list[str] = Field(description="Negative prompts that candidates were fitted on.")
+    select_positive: list[str] = Field(description="Positive prompts that selected among them.")
+    select_negative: list[str] = Field(description="Negative prompts that selected among them.")
+    rows: int = Field(description="Prompts under an intervention that were run.")
+    passes: int = Field(description="Forward passes that they shared.")
+    candidates: list[CandidateRecord] = Field(description="All of them, by position, then layer.")
+
+
+class HeadRecord(Record):
+    """An attention head that iti may steer."""
+
+    block: int = Field(description="Where it is.")
+    head: int = Field(description="Which of the block's.")
+    sigma: float = Field(description="σ, the spread of the prompts along its direction.")
+    accuracy: float = Field(description="Share of held-out prompts that its probe gets right.")
+    loss: float = Field(description="Their mean log loss, in nats.")
+
+
 class DirectionRecord(Record):
     """A direction's diagnostics, one value a block."""
 
     method: str = Field(description="How it was extracted.")
+    position: int = Field(default=-1, description="The token read, counted from the prompt's end.")
     raw_norms: list[float] = Field(
-        description="Distance of the class means along the direction; ‖Δ_k‖ for DIM."
+        description="Distance of the class means along the direction; ‖Δ_k‖ for DIM; empty for heads."
     )
     residual_norms: list[float] = Field(description="Median residual norm on benign prompts, R_k.")
     digest: str = Field(description="SHA-256 over the direction's bytes.")
     source: str = Field(
         default="", description="The file it was imported from; empty where it was extracted here."
     )
+    selection: SelectionRecord | None = Field(default=None, description="Of a method that chose its block.")
+    heads: list[HeadRecord] = Field(default=[], description="Of iti: the model's best heads, best first.")
 
 
 class Check(Record):
@@ -143,7 +183,7 @@ class GenerationRecord(Record):
     block: int | None = Field(description="The first steered block.")
     depth: float | None = Field(description="block / N.")
     dose: float | None = Field(description="The dose as asked for, in `dose_unit`.")
-    dose_unit: str | None = Field(description="`raw`, `relative`, `separation` or `clamp`.")
+    dose_unit: str | None = Field(description="`raw`, `relative`, `separation`, `clamp` or `sigma`.")
     prompt: str = Field(description="What the model was asked.")
     category: str = Field(description="The prompt's category in its set.")
     label: Label = Field(description="How the judge read the output.")

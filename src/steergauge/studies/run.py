@@ -33,6 +33,20 @@ class Silent:
         """Says nothing."""
 
 
+class RowsDone:
+    """Progress for what tells how many rows are done, and of how many; each time it starts anew is a stage."""
+
+    def __init__(self, stage: str, progress: Progress) -> None:
+        self._stage, self._progress, self._done = stage, progress, 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """So many rows are done."""
+        if self._done == 0:
+            self._progress.begin(self._stage, total)
+        self._progress.advance(done - self._done, 0)
+        self._done = done if done < total else 0
+
+
 class Made(NamedTuple):
     """A generation and its address."""
 

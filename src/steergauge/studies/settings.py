@@ -8,8 +8,8 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from steergauge.directions.extract import require_methods
 from steergauge.directions.formats import read_direction_file
-from steergauge.directions.methods import find_method
 from steergauge.errors import SteergaugeError
 from steergauge.judging.judges import find_judge
 from steergauge.prompts import ContrastSet, EvaluationSet, study_contrast_set, study_evaluation_set
@@ -53,6 +53,9 @@ class GaugeSettings(BaseModel):
     doses: tuple[float, ...] | None = Field(
         default=None, min_length=1, description="None: from the catalogue, else from the residual norms."
     )
+    head_doses: tuple[float, ...] = Field(
+        default=(5, 10, 20, 40, 80), min_length=1, description="Of iti, in standard deviations of each head."
+    )
     max_new_tokens: int = Field(default=100, ge=1)
     judge: str = "study"
     threshold: float = Field(
@@ -74,18 +77,17 @@ class GaugeSettings(BaseModel):
     def _sensible(self) -> Self:
         find_judge(self.judge)
         operation_of(self.unit, self.operation)
-        for method in self.methods:
-            find_method(method)
+        require_methods(self.methods)
         for path in self.directions:
             read_direction_file(path)
         if not self.methods and not self.directions:
             raise ValueError("there is neither a method nor a direction to measure")
         require_depths(self.depths)
-        for name in ("methods", "depths", "doses"):
+        for name in ("methods", "depths", "doses", "head_doses"):
             values = getattr(self, name) or ()
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} has a repeat: {', '.join(map(str, values))}")
-        for dose in self.doses or ():
+        for dose in (*(self.doses or ()), *self.head_doses):
             if not math.isfinite(dose) or (dose == 0 and not self.operation.sets_component):
                 raise ValueError(f"a dose is a finite number other than 0 (the control is 0), not {dose}")
         if self.unit is DoseUnit.CLAMP and self.doses is None:

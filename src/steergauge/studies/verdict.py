@@ -141,10 +141,10 @@ def _cautions_on_best(model: ModelRecord, conditions: Sequence[ConditionResult],
     if len(blocks) > 1 and best.block in (blocks[0], blocks[-1]):
         end = "shallowest" if best.block == blocks[0] else "deepest"
         cautions.append(f"The best block is the {end} one tried; there may be a better one beyond it.")
-    if best.dose.coordinates_lost > ROUNDED_AWAY:
+    if (best.dose.coordinates_lost or 0.0) > ROUNDED_AWAY:
         cautions.append(
             f"In {model.precision} {best.dose.coordinates_lost:.0%} of coordinates round the dose away, and "
-            f"{best.dose.delivered:.1%} of it arrives."
+            f"{best.dose.delivered or 0.0:.1%} of it arrives."
         )
     return cautions
 
