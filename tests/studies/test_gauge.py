@@ -11,8 +11,11 @@ from pydantic import ValidationError
 from records import PROMPTS
 from torch import Tensor, nn
 
+from steergauge.activations.heads import capture_heads
 from steergauge.activations.hooks import capture
+from steergauge.directions.cosmic import cosmic_official
 from steergauge.directions.direction import direction_from_differences
+from steergauge.directions.iti import inference_time_intervention
 from steergauge.directions.methods import METHODS
 from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.judging.label import Label
@@ -26,6 +29,8 @@ from steergauge.prompts import (
 )
 from steergauge.steering.checks import check_instrument
 from steergauge.steering.engine import Generation, Request
+from steergauge.steering.head_dose import written_to_stream
+from steergauge.steering.head_steering import steer_heads
 from steergauge.steering.steering import Steering
 from steergauge.steering.torch_engine import TorchEngine
 from steergauge.store import Store
@@ -546,3 +551,43 @@ def test_a_block_that_runs_more_than_once_a_token_stops_the_gauge(
     monkeypatch.setattr(block, "forward", twice)
     with pytest.raises(InstrumentError):
         check(phantom_model, largest)
+
+
+def test_a_method_that_chooses_its_block_is_steered_there_beside_the_depths_and_says_what_fell(
+    phantom_model: Model, tmp_path: Path
+) -> None:
+    chosen = settings(methods=("dim", "cosmic_official"), doses=(3.0,), random_directions=1)
+    found = gauge(phantom_model, chosen, store=tmp_path / "steergauge.db")
+    own = found.directions[1].selection
+    assert own
+    expected = cosmic_official(phantom_model, study_contrast_set())
+    assert (own.block, own.position) == (expected.block, expected.chosen.position)
+    assert [one.fell for one in own.candidates] == [
+        one.fell.value if one.fell else None for one in expected.candidates
+    ]
+    steered = {(one.method, one.block) for one in found.conditions}
+    assert steered == {(name, block) for name in ("dim", "cosmic_official") for block in (BLOCK, own.block)}
+    compared = found.side_by_side
+    assert compared
+    assert [(at.block, at.selected_by) for at in compared.at_selected] == [(own.block, ["cosmic_official"])]
+    assert [one.best.method for one in compared.at_selected[0].outcomes] == ["dim", "cosmic_official"]
+
+
+def test_heads_are_steered_by_doses_of_their_own(phantom_model: Model, tmp_path: Path) -> None:
+    chosen = settings(methods=("iti",), depths=(0.0,), head_doses=(10.0,), random_directions=1)
+    found = gauge(phantom_model, chosen, store=tmp_path / "steergauge.db")
+    (only,) = found.conditions
+    assert (only.method, only.dose.unit, only.dose.value) == ("iti", "sigma", 10.0)
+    # On the phantom only block 0's heads read the prompt, and what they write stays in the stream.
+    heads = inference_time_intervention(
+        capture_heads(phantom_model, study_contrast_set().positive),
+        capture_heads(phantom_model, study_contrast_set().negative),
+    )
+    written = written_to_stream(steer_heads(heads, 10.0), phantom_model)
+    assert only.dose.raw == pytest.approx(np.linalg.norm(written[0]))
+    assert not written[1:].any()
+    assert only.refusal.count == 30
+    assert found.random_control
+    assert found.random_control.directions[0].refusal.count < 30
+    assert found.protocol.methods == ["iti"]
+    assert {(one.block, one.head) for one in found.directions[0].heads} == set(heads.best_heads())

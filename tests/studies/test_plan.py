@@ -86,6 +86,7 @@ def test_the_grid_is_every_block_with_every_dose_in_order() -> None:
     planned = plan_conditions(GaugeSettings(), [7, 3], (1.0, 2.0), {"dim": yardsticks()})
     assert [(one.block, one.dose.value) for one in planned] == [(3, 1), (3, 2), (7, 1), (7, 2)]
     for one in planned:
+        assert isinstance(one.steering, Steering)
         assert one.steering.first_block == one.block
         assert one.steering.operation is Operation.ADD
         np.testing.assert_array_equal(

@@ -22,9 +22,6 @@ from steergauge.prompts import ContrastSet, study_contrast_set
 ITI = "iti"
 """The method whose direction lies in attention heads, not in the residual stream."""
 
-KNOWN = (*METHODS, *SELECTIONS, ITI)
-"""Every method: those that read the last token, those that choose position and block, and that of heads."""
-
 
 class ContrastReadings(NamedTuple):
     """The stream at the last token of a contrast set's prompts: (prompts, blocks, width) a class."""
@@ -47,9 +44,10 @@ def require_methods(names: Sequence[str]) -> None:
     Raises:
         SteergaugeError: the near names are given.
     """
+    known = (*METHODS, *SELECTIONS, ITI)
     for name in names:
-        if name not in KNOWN:
-            raise SteergaugeError(f"no extraction method {name!r}; {nearest(name, KNOWN)}")
+        if name not in known:
+            raise SteergaugeError(f"no extraction method {name!r}; {nearest(name, known)}")
 
 
 def read_contrast(model: Model, contrast_set: ContrastSet) -> ContrastReadings:
@@ -71,7 +69,7 @@ def extract(
     """Applies methods to one model and contrast set; those that only need readings share them.
 
     Args:
-        methods: names of `KNOWN`.
+        methods: names of methods that read the last token, that choose position and block, or `iti`.
         model: what is read, and by selecting methods run.
         contrast_set: the prompts.
         readings: of these prompts on this model.

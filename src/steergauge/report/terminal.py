@@ -1,6 +1,7 @@
 """The result in a terminal, and progress while it is made."""
 
 import unicodedata
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -23,7 +24,7 @@ from rich.text import Text
 from steergauge.report import words
 from steergauge.report.figures import Cell, HeatMap, heat_maps
 from steergauge.studies.measurements import Rate
-from steergauge.studies.result import GaugeResult, VerdictName
+from steergauge.studies.result import DirectionRecord, GaugeResult, VerdictName
 from steergauge.studies.side_by_side import MethodOutcome, SideBySide
 
 _COLOUR = {
@@ -55,7 +56,7 @@ def render(result: GaugeResult, console: Console) -> None:
     if result.random_control:
         console.print(_controls(result))
     if result.side_by_side:
-        _print_methods(result.side_by_side, console)
+        _print_methods(result.side_by_side, result.directions, console)
     failed = [check for check in result.checks if not check.passed]
     for check in failed:
         item(console, "✗", f"check failed: {check.name}: {check.detail}", "red")
@@ -201,7 +202,7 @@ def _controls(result: GaugeResult) -> Padding:
     return Padding(table, (1, 0, 0, 0))
 
 
-def _print_methods(methods: SideBySide, console: Console) -> None:
+def _print_methods(methods: SideBySide, directions: Sequence[DirectionRecord], console: Console) -> None:
     tables: list[tuple[str, list[MethodOutcome]]] = [("at its own best", methods.own_best)]
     tables += [
         (f"block {at.block}, chosen by {' and '.join(at.selected_by)}", at.outcomes)
@@ -223,6 +224,9 @@ def _print_methods(methods: SideBySide, console: Console) -> None:
                 words.p_number(against.p_adjusted) if against else words.NOTHING,
             )
         console.print(Padding(table, (1, 0, 0, 0)))
+    for direction in directions:
+        if direction.selection:
+            item(console, "", words.selection_words(direction.method, direction.selection))
 
 
 def _facts() -> Table:

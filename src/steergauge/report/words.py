@@ -1,7 +1,9 @@
 """Numbers and conclusions as words, the same in the terminal and on the page."""
 
+from collections import Counter
+
 from steergauge.studies.measurements import Best, Comparison, ConditionResult, DoseRecord, Rate, Window
-from steergauge.studies.result import GaugeResult, ProtocolRecord, VerdictName
+from steergauge.studies.result import GaugeResult, ProtocolRecord, SelectionRecord, VerdictName
 
 NOTHING = "–"
 
@@ -85,6 +87,24 @@ def cosine(value: float) -> str:
     """Two digits, which read 1 only where it is that to six."""
     shown = f"{value:.2f}"
     return ">0.99" if shown == "1.00" and value < 1 - 1e-6 else shown.replace("-", "−")
+
+
+def selection_words(method: str, selection: SelectionRecord) -> str:
+    """What a selecting method chose, from how many candidates, and why the others fell."""
+    fell = Counter(one.fell for one in selection.candidates if one.fell)
+    why = "; ".join(f"{count}: {reason}" for reason, count in fell.most_common())
+    standing = len(selection.candidates) - fell.total()
+    chosen = next(
+        one
+        for one in selection.candidates
+        if (one.position, one.layer) == (selection.position, selection.layer)
+    )
+    scores = ", ".join(f"{name} {number(score)}" for name, score in chosen.scores.items())
+    return (
+        f"{method} chose token {selection.position} and block {selection.block} (its layer {selection.layer}; {scores}) "
+        f"of {len(selection.candidates)} candidates, of which {standing} stood"
+        + (f". The others fell ({why})." if why else ".")
+    )
 
 
 def left_out_words(result: GaugeResult) -> str:

@@ -2,8 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +18,7 @@ from steergauge.directions.extract import (
 )
 from steergauge.directions.importing import import_directions
 from steergauge.judging.judges import find_judge
-from steergauge.judging.label import Judge, Judgement, Label
+from steergauge.judging.label import Judge, Label
 from steergauge.models.loading import Model, load_model
 from steergauge.statistics.comparisons import adjust_holm
 from steergauge.steering.checks import Outcome, check_instrument
@@ -40,11 +39,11 @@ from steergauge.studies.analysis import (
 )
 from steergauge.studies.describe import describe_directions, describe_dose, describe_model, describe_protocol
 from steergauge.studies.measurements import Best, ConditionResult
+from steergauge.studies.outputs import JudgedOutputs, judge_made
 from steergauge.studies.plan import ChosenDoses, PlannedCondition, block_at, choose_doses, plan_conditions
 from steergauge.studies.result import (
     Check,
     GaugeResult,
-    GenerationRecord,
     PromptOutcome,
     Provenance,
     Unsteered,
@@ -84,27 +83,6 @@ def gauge(
         return _Gauge(model, settings, store, progress or Silent()).result()
     with Store(Path(store)) as opened:
         return _Gauge(model, settings, opened, progress or Silent()).result()
-
-
-@dataclass(frozen=True)
-class _Outputs:
-    """One condition's generations with their judgements, by prompt."""
-
-    id: str
-    planned: PlannedCondition | None
-    made: Mapping[str, Made]
-    judged: Mapping[str, Judgement]
-
-    @property
-    def method(self) -> str:
-        """How its direction was extracted; empty where nothing was steered."""
-        if self.planned is None:
-            return ""
-        return self.planned.method if self.id == self.planned.id else "random"
-
-    @property
-    def labels(self) -> Labels:
-        return {prompt: judgement.label for prompt, judgement in self.judged.items()}
 
 
 class _Gauge:
@@ -158,7 +136,11 @@ class _Gauge:
         description = describe_model(self.model, self.prompts[0])
         self.store.describe_model(self.model.fingerprint, description.model_dump(mode="json"))
         control_record = self._describe_control(control, contrast_control)
-        generations = self._generation_records(control, [control, *outputs, *randoms.values()])
+        generations = [
+            record
+            for one in (control, *outputs, *randoms.values())
+            for record in one.records(self.settings.evaluation_set, control.labels, len(self.model.blocks))
+        ]
         logger.info("%d generations were made now, the others were in the store", runner.made_now)
         return GaugeResult(
             model=description,
@@ -235,35 +217,35 @@ class _Gauge:
         resolved = self.store.resolve_run(study, {"wave_rows": self.engine.wave_rows})
         return Runner(self.model, self.engine, self.store, resolved["wave_rows"], self.progress)
 
-    def _control(self, runner: Runner) -> tuple[_Outputs, _Outputs]:
+    def _control(self, runner: Runner) -> tuple[JudgedOutputs, JudgedOutputs]:
         """The unsteered outputs on the evaluation set and on the contrast set, made first."""
         contrast = [*self.settings.contrast_set.positive, *self.settings.contrast_set.negative]
         requests = [Request(prompt, self.control, self.decoding) for prompt in [*self.prompts, *contrast]]
         made = runner.run("unsteered control", requests)
         split = len(self.prompts)
         return (
-            self._judged(UNSTEERED, None, self.prompts, made[:split]),
-            self._judged(UNSTEERED, None, contrast, made[split:]),
+            self._unsteered(self.prompts, made[:split]),
+            self._unsteered(contrast, made[split:]),
         )
 
-    def _sweep(self, runner: Runner, conditions: Sequence[PlannedCondition]) -> list[_Outputs]:
+    def _sweep(self, runner: Runner, conditions: Sequence[PlannedCondition]) -> list[JudgedOutputs]:
         steerings = [condition.steering for condition in conditions]
         made = self._run_all(runner, "steering", steerings)
         return [
-            self._judged(condition.id, condition, self.prompts, some)
+            self._judged(condition.id, condition.method, condition, self.prompts, some)
             for condition, some in zip(conditions, made, strict=True)
         ]
 
     def _randoms(
         self, runner: Runner, best: Best, conditions: Sequence[PlannedCondition]
-    ) -> dict[int, _Outputs]:
+    ) -> dict[int, JudgedOutputs]:
         """Random unit vectors in place of the best condition's direction, all else equal; by seed."""
         chosen = next(condition for condition in conditions if condition.id == best.condition)
         first = self.settings.seed + 1
         seeds = range(first, first + self.settings.random_directions)
         made = self._run_all(runner, "random control", [chosen.along_random(seed) for seed in seeds])
         return {
-            seed: self._judged(f"random-{seed}", chosen, self.prompts, some)
+            seed: self._judged(f"random-{seed}", "random", chosen, self.prompts, some)
             for seed, some in zip(seeds, made, strict=True)
         }
 
@@ -276,17 +258,31 @@ class _Gauge:
         n = len(self.prompts)
         return [made[start : start + n] for start in range(0, len(made), n)]
 
+    def _unsteered(self, prompts: Sequence[str], made: Sequence[Made]) -> JudgedOutputs:
+        return self._judged(UNSTEERED, "", None, prompts, made)
+
     def _judged(
-        self, name: str, planned: PlannedCondition | None, prompts: Sequence[str], made: Sequence[Made]
-    ) -> _Outputs:
-        judged = self.store.label(self.judge, {one.key: one.generation.text for one in made})
-        pairs = list(zip(prompts, made, strict=True))
-        return _Outputs(name, planned, dict(pairs), {prompt: judged[one.key] for prompt, one in pairs})
+        self,
+        name: str,
+        method: str,
+        planned: PlannedCondition | None,
+        prompts: Sequence[str],
+        made: Sequence[Made],
+    ) -> JudgedOutputs:
+        return JudgedOutputs(
+            id=name,
+            method=method,
+            block=planned.block if planned else None,
+            dose=planned.dose.value if planned else None,
+            made=dict(zip(prompts, made, strict=True)),
+            judged=judge_made(self.store, self.judge, prompts, made),
+            unit=planned.dose.unit if planned else "",
+        )
 
     def _condition_results(
         self,
         conditions: Sequence[PlannedCondition],
-        outputs: Sequence[_Outputs],
+        outputs: Sequence[JudgedOutputs],
         control: Labels,
         baseline: Baseline,
     ) -> list[ConditionResult]:
@@ -311,7 +307,7 @@ class _Gauge:
             )
         return results
 
-    def _describe_control(self, control: _Outputs, contrast: _Outputs) -> Unsteered:
+    def _describe_control(self, control: JudgedOutputs, contrast: JudgedOutputs) -> Unsteered:
         labels, sets = control.labels, self.settings.contrast_set
         return Unsteered(
             refusal=rate(labels, Label.REFUSAL),
@@ -325,27 +321,3 @@ class _Gauge:
                 for prompt, label in contrast.labels.items()
             ],
         )
-
-    def _generation_records(self, control: _Outputs, outputs: Sequence[_Outputs]) -> list[GenerationRecord]:
-        refused = {prompt for prompt, label in control.labels.items() if label is Label.REFUSAL}
-        return [
-            GenerationRecord(
-                key=one.made[prompt.text].key,
-                condition=one.id,
-                method=one.method,
-                block=one.planned.block if one.planned else None,
-                depth=one.planned.block / len(self.model.blocks) if one.planned else None,
-                dose=one.planned.dose.value if one.planned else None,
-                dose_unit=one.planned.dose.unit if one.planned else None,
-                prompt=prompt.text,
-                category=prompt.category,
-                label=one.judged[prompt.text].label,
-                evidence=one.judged[prompt.text].evidence,
-                text=one.made[prompt.text].generation.text,
-                tokens=len(one.made[prompt.text].generation.tokens),
-                finish=one.made[prompt.text].generation.finish,
-                unsteered_refused=prompt.text in refused,
-            )
-            for one in outputs
-            for prompt in self.settings.evaluation_set.prompts
-        ]

@@ -18,9 +18,10 @@ class JudgedOutputs:
     Attributes:
         method: where its direction came from; empty where nothing was steered.
         block: the first steered block.
-        dose: raw α.
+        dose: as asked for.
         made: by prompt.
         judged: by prompt.
+        unit: of the dose.
     """
 
     id: str
@@ -29,6 +30,7 @@ class JudgedOutputs:
     dose: float | None
     made: Mapping[str, Made]
     judged: Mapping[str, Judgement]
+    unit: str = "raw"
 
     @property
     def labels(self) -> Labels:
@@ -51,7 +53,7 @@ class JudgedOutputs:
                 block=self.block,
                 depth=None if self.block is None else self.block / blocks,
                 dose=self.dose,
-                dose_unit=None if self.dose is None else "raw",
+                dose_unit=None if self.dose is None else self.unit,
                 prompt=prompt.text,
                 category=prompt.category,
                 label=self.judged[prompt.text].label,

@@ -74,10 +74,10 @@ def side_by_side(
             best_condition([one for one in open_to if one.method == method], labels, unsteered, seed)
             for method in methods
         ]
-        return _compared([one for one in best if one is not None], labels)
+        chosen = [one for one in best if one is not None]
+        return _compared(chosen, labels) if chosen else []
 
-    own_best = outcomes(conditions)
-    if len(own_best) < 2:
+    if len(methods) < 2 or not (own_best := outcomes(conditions)):
         return None
     return SideBySide(
         first=own_best[0].best.method,
