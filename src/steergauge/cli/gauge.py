@@ -42,6 +42,9 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
         str, typer.Option(help="Fractions of the blocks to steer from.")
     ] = "0.3,0.4,0.5,0.6,0.7",
     doses: Annotated[str | None, typer.Option(help="Doses to try. Default: from the model.")] = None,
+    head_doses: Annotated[
+        str, typer.Option(help="Doses of iti, in standard deviations of each head.")
+    ] = "5,10,20,40,80",
     unit: Annotated[Unit, typer.Option(help="What doses multiply.")] = Unit.RAW,
     operation: Annotated[
         str | None,
@@ -107,6 +110,7 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
         blocks=blocks.value,
         positions=positions.value,
         doses=None if doses is None else numbers("--doses", doses),
+        head_doses=numbers("--head-doses", head_doses),
         max_new_tokens=max_new_tokens,
         judge=judge,
         threshold=threshold,
