@@ -11,6 +11,7 @@ from rich.markup import escape
 from steergauge.cli.calibrate import calibrate
 from steergauge.cli.export import export
 from steergauge.cli.gauge import gauge
+from steergauge.cli.label import label
 from steergauge.cli.models import list_models, pull_model
 from steergauge.errors import SteergaugeError
 
@@ -25,7 +26,7 @@ models_app = typer.Typer(help="Lists the models known by name, or gets one.", ri
 app.add_typer(models_app, name="models")
 
 # Every command, in the order in which `--help` lists them.
-for command in (gauge, calibrate, export):
+for command in (gauge, calibrate, export, label):
     app.command()(command)
 models_app.callback(invoke_without_command=True)(list_models)
 models_app.command("pull")(pull_model)
