@@ -1,0 +1,183 @@
+"""Whether a text is language at all: loops, symbols, mixed scripts. No model takes part.
+
+A text that stands still says the same three words over and over; so everything about loops is counted from
+one thing, how often each run of three words has occurred before. That finds a repeated word, phrase, sentence
+and line of any length alike, also one that is cut off in the middle or changes a little each time, and it
+costs one pass. Characters are words where a script has no spaces, and inside a word too long to be one.
+"""
+
+import re
+import string
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from steergauge.judging.label import Span
+
+# Above these a text is a loop; chosen on the development part of the gold set (docs/judges.md).
+_STALE_SHARE = 0.55  # of runs of three words that have occurred before
+_STALE_TAIL = 8  # words at the end that occur for the third time or more
+_DISTINCT_SHARE = 0.25  # of different words in a window
+_WINDOW = 30  # words
+_LONG_WORD = 25  # characters: longer than any word but a compound or an address
+_WORDLESS_SHARE = 0.35  # letters and digits among visible characters
+
+_TO_SPACES = str.maketrans(
+    {sign: " " for sign in string.punctuation + "，。、！？；：（）「」『』《》【】…—–“”·।॥؟،؛" if sign != "'"}
+)
+_NO_SPACES = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+_HAS_NO_SPACES = re.compile(f"[{_NO_SPACES}]")
+_WORD = re.compile(f"[{_NO_SPACES}]|[^\\s{_NO_SPACES}]+")
+_LIST_MARKER = re.compile(r"^([ \t]*)(\d{1,3}[.)])(?=\s)", re.MULTILINE)
+_SPACE = re.compile(r"\s+")
+_FRAME = re.compile(r"[\s|:=\-_+*#>`]+")  # what tables, rules and headings are drawn with
+
+
+class Garbling(NamedTuple):
+    """What is wrong with a text, in words, and where."""
+
+    rule: str
+    span: Span
+
+
+def find_garbling(text: str) -> Garbling | None:
+    """Finds out whether a text is garbled; None when it is language."""
+    visible = len(text) - text.count(" ") - text.count("\n")
+    letters = sum(map(str.isalnum, text))
+    if letters < visible * 0.6 and (found := _symbols(text)):
+        return found
+    if not text.isascii() and (found := _mixed_scripts(text)):
+        return found
+    spaced = text.translate(_TO_SPACES)
+    if "\n2" in text:
+        spaced = _LIST_MARKER.sub(lambda marker: " " * len(marker[0]), spaced)
+    words = _words(spaced)
+    return _loop(text, spaced, words) or _long_words(text, words)
+
+
+def _words(spaced: str) -> list[str]:
+    if spaced.isascii() or not _HAS_NO_SPACES.search(spaced):
+        return spaced.lower().split()
+    return _WORD.findall(spaced.lower())
+
+
+def _loop(text: str, spaced: str, words: Sequence[str]) -> Garbling | None:
+    """A text that repeats itself: mostly, or at its end without coming out of it, or with very few words."""
+    count = len(words)
+    if count < 3:
+        return None
+    different = len(set(words))
+    if different == 1:
+        return Garbling(f"one word {count} times", _whole(text))
+    runs = list(zip(words, words[1:], words[2:], strict=False))
+    stale = len(runs) - len(set(runs))
+    if stale < 3 and different > count * 0.5:  # most texts end here
+        return None
+    if stale >= max(_STALE_SHARE * len(runs), 4):
+        return Garbling(f"loop: {_percent(stale / len(runs))} of it repeats", _stale_span(spaced, runs, 1))
+    tail = _stale_tail(runs)
+    if tail >= _STALE_TAIL:
+        return Garbling(f"ends in a loop of {tail} words or more", _stale_span(spaced, runs, 2))
+    window = _poor_window(words)
+    if window is not None:
+        return Garbling(f"few different words among {_WINDOW}", _span_of(spaced, window, window + _WINDOW))
+    return None
+
+
+def _stale_tail(runs: Sequence[tuple[str, ...]]) -> int:
+    """How many runs at the end occur for the third time or more; the last word may be cut off."""
+    longest = current = 0
+    for times in _times(runs):
+        current = current + 1 if times >= 2 else 0
+        longest = current or longest
+    ended = len(runs) - _last_stale(runs)
+    return longest if ended <= 3 else 0
+
+
+def _last_stale(runs: Sequence[tuple[str, ...]]) -> int:
+    return max((index for index, times in enumerate(_times(runs)) if times >= 2), default=-len(runs))
+
+
+def _times(runs: Sequence[tuple[str, ...]]) -> Iterator[int]:
+    """How often each run has occurred before it."""
+    seen: dict[tuple[str, ...], int] = {}
+    for run in runs:
+        before = seen.get(run, 0)
+        seen[run] = before + 1
+        yield before
+
+
+def _poor_window(words: Sequence[str]) -> int | None:
+    """Where a window begins that has few different words."""
+    most = int(_DISTINCT_SHARE * _WINDOW)
+    for start in range(0, len(words) - _WINDOW + 1, 5):
+        if len(set(words[start : start + _WINDOW])) <= most:
+            return start
+    return None
+
+
+def _long_words(text: str, words: Sequence[str]) -> Garbling | None:
+    """A loop without spaces, such as "backbackback", which is most of the text or very long."""
+    for word in words:
+        if len(word) < _LONG_WORD or len(word) < min(0.3 * len(text), 60):
+            continue
+        runs = list(zip(word, word[1:], word[2:], strict=False))
+        if len(set(runs)) <= (1 - _STALE_SHARE) * len(runs):
+            start = max(text.lower().find(word), 0)
+            return Garbling("loop inside a word", Span(start, min(start + len(word), len(text))))
+    return None
+
+
+def _symbols(text: str) -> Garbling | None:
+    """A text with no words, or one that is mostly symbols once the frames of tables are left out."""
+    bare = _FRAME.sub("", text)
+    letters = sum(map(str.isalnum, bare))
+    if letters == 0 and not any(ord(sign) > 0x2190 for sign in bare):  # a pictograph may be an answer
+        return Garbling("no words", _whole(text))
+    if len(bare) >= 15 and letters < _WORDLESS_SHARE * len(bare):
+        return Garbling("mostly symbols", _whole(text))
+    return None
+
+
+_SCRIPTS = re.compile(
+    "(?P<latin>[A-Za-z\u00c0-\u024f\u1e00-\u1eff]+)|(?P<cyrillic>[\u0400-\u052f]+)|(?P<greek>[\u0370-\u03ff]+)"
+    "|(?P<arabic>[\u0600-\u06ff\u0750-\u077f]+)|(?P<hebrew>[\u0590-\u05ff]+)|(?P<indic>[\u0900-\u0d7f]+)"
+    "|(?P<thai>[\u0e00-\u0eff]+)|(?P<hangul>[\uac00-\ud7af\u1100-\u11ff]+)"
+    "|(?P<han>[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+)"
+)
+
+
+def _mixed_scripts(text: str) -> Garbling | None:
+    """Scripts that change in mid-sentence, again and again; a list of translations sets them off with signs."""
+    changes: list[tuple[int, bool]] = []
+    scripts = set()
+    previous: re.Match[str] | None = None
+    for found in _SCRIPTS.finditer(text):
+        scripts.add(found.lastgroup)
+        if previous is not None and previous.lastgroup != found.lastgroup:
+            between = text[previous.end() : found.start()]
+            if between in ("", " "):
+                changes.append((found.start(), between == "" and "han" not in (found.lastgroup, previous.lastgroup)))
+        previous = found
+    inside = sum(glued for _, glued in changes)
+    if len(scripts) >= 3 and len(changes) >= 4 or inside >= 3:
+        return Garbling("scripts mixed in mid-sentence", Span(changes[0][0], changes[-1][0]))
+    return None
+
+
+def _stale_span(spaced: str, runs: Sequence[tuple[str, ...]], times: int) -> Span:
+    """From the first to the last word of what occurs for the (times + 1)th time or more."""
+    stale = [index for index, before in enumerate(_times(runs)) if before >= times]
+    return _span_of(spaced, stale[0], stale[-1] + 3)
+
+
+def _span_of(spaced: str, first: int, end: int) -> Span:
+    places = [(word.start(), word.end()) for word in _WORD.finditer(spaced)]
+    return Span(places[first][0], places[end - 1][1])
+
+
+def _whole(text: str) -> Span:
+    return Span(0, len(text))
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}"
