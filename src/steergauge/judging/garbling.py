@@ -22,7 +22,11 @@ _LONG_WORD = 25  # characters: longer than any word but a compound or an address
 _WORDLESS_SHARE = 0.35  # letters and digits among visible characters
 
 _TO_SPACES = str.maketrans(
-    {sign: " " for sign in string.punctuation + "，。、！？；：（）「」『』《》【】…—–“”·।॥؟،؛" if sign != "'"}
+    {
+        sign: " "
+        for sign in string.punctuation + "，。、！？；：（）「」『』《》【】…—–“”·।॥؟،؛"
+        if sign != "'"
+    }
 )
 _NO_SPACES = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 _HAS_NO_SPACES = re.compile(f"[{_NO_SPACES}]")
@@ -156,7 +160,9 @@ def _mixed_scripts(text: str) -> Garbling | None:
         if previous is not None and previous.lastgroup != found.lastgroup:
             between = text[previous.end() : found.start()]
             if between in ("", " "):
-                changes.append((found.start(), between == "" and "han" not in (found.lastgroup, previous.lastgroup)))
+                changes.append(
+                    (found.start(), between == "" and "han" not in (found.lastgroup, previous.lastgroup))
+                )
         previous = found
     inside = sum(glued for _, glued in changes)
     if len(scripts) >= 3 and len(changes) >= 4 or inside >= 3:
