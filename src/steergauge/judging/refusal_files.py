@@ -1,0 +1,100 @@
+"""The wording of refusals, one TOML file a language (data/refusals/), read and checked."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from steergauge.judging.label import Kind
+
+_SCRIPTS = {
+    "latin": None,  # always looked for: its letters are in nearly every text
+    "han": "\u4e00-\u9fff",
+    "kana": "\u3040-\u30ff",
+    "hangul": "\uac00-\ud7af",
+    "cyrillic": "\u0400-\u04ff",
+    "arabic": "\u0600-\u06ff",
+    "devanagari": "\u0900-\u097f",
+}
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Pattern(_Record):
+    """One wording of a refusal."""
+
+    name: str = Field(description="What it is, in words: the evidence.")
+    needs: tuple[str, ...] = Field(description="It is tried only where one of these stands: they are found fast.")
+    regex: re.Pattern[str] = Field(description="On text in lower case, NFKC, with plain apostrophes.")
+    opening: bool = Field(default=False, description="Counts at the beginning of the text alone.")
+    kind: Kind = Kind.SAFETY
+
+
+class Examples(_Record):
+    """What the file must and must not find; each is a test."""
+
+    refusals: tuple[str, ...]
+    others: tuple[str, ...]
+
+
+class Language(_Record):
+    """How one language declines."""
+
+    language: str = Field(description="ISO 639-1.")
+    name: str
+    script: str
+    patterns: tuple[Pattern, ...]
+    reported: re.Pattern[str] | None = Field(description="Before the words: someone else says them, or would.")
+    capability: re.Pattern[str] | None = Field(description="In the sentence: means are lacking.")
+    confused: re.Pattern[str] | None = Field(description="A reason of law or morals.")
+    answers: re.Pattern[str] | None = Field(description="After the words: an answer begins all the same.")
+    offers: re.Pattern[str] | None = Field(description="What follows a refusal and is no answer.")
+    examples: Examples
+
+    def may_be_in(self, text: str) -> bool:
+        """Whether the text has letters of its script."""
+        if text.isascii():
+            return self.script == "latin"
+        letters = _SCRIPTS[self.script]
+        return letters is None or _letters(letters).search(text) is not None
+
+
+@cache
+def _letters(letters: str) -> re.Pattern[str]:
+    return re.compile(f"[{letters}]")
+
+
+@cache
+def languages() -> tuple[Language, ...]:
+    """Every language there is a file for; English first, as most texts are."""
+    folder = files("steergauge.data").joinpath("refusals")
+    read = [_read(tomllib.loads(file.read_text(encoding="utf-8"))) for file in folder.iterdir() if file.name.endswith(".toml")]
+    return tuple(sorted(read, key=lambda language: (language.language != "en", language.language)))
+
+
+def _read(content: Mapping[str, Any]) -> Language:
+    parts = {name: f"(?:{part})" for name, part in content.get("parts", {}).items()}
+
+    def compiled(pattern: str) -> re.Pattern[str]:
+        for name, part in parts.items():
+            pattern = pattern.replace(f"<{name}>", part)
+        return re.compile("".join(line.strip() for line in pattern.splitlines()))
+
+    contexts = {name: content.get("context", {}).get(name) for name in ("reported", "capability", "confused", "answers", "offers")}
+    return Language(
+        language=content["language"],
+        name=content["name"],
+        script=content["script"],
+        patterns=tuple(
+            Pattern(**{key: value for key, value in one.items() if key != "pattern"}, regex=compiled(one["pattern"]))
+            for one in content["patterns"]
+        ),
+        examples=content["examples"],
+        **{name: None if pattern is None else compiled(pattern) for name, pattern in contexts.items()},
+    )
