@@ -8,7 +8,7 @@ costs one pass. Characters are words where a script has no spaces, and inside a 
 
 import re
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from steergauge.judging.label import Span
@@ -45,16 +45,14 @@ class Garbling(NamedTuple):
 
 def find_garbling(text: str) -> Garbling | None:
     """Finds out whether a text is garbled; None when it is language."""
-    visible = len(text) - text.count(" ") - text.count("\n")
-    letters = sum(map(str.isalnum, text))
-    if letters < visible * 0.6 and (found := _symbols(text)):
-        return found
-    if not text.isascii() and (found := _mixed_scripts(text)):
-        return found
     spaced = text.translate(_TO_SPACES)
     if "\n2" in text:
         spaced = _LIST_MARKER.sub(lambda marker: " " * len(marker[0]), spaced)
     words = _words(spaced)
+    if 2 * sum(map(len, words)) < len(text) and (found := _symbols(text)):
+        return found
+    if not text.isascii() and (found := _mixed_scripts(text)):
+        return found
     return _loop(text, spaced, words) or _long_words(text, words)
 
 
@@ -71,43 +69,37 @@ def _loop(text: str, spaced: str, words: Sequence[str]) -> Garbling | None:
         return None
     different = len(set(words))
     if different == 1:
-        return Garbling(f"one word {count} times", _whole(text))
-    runs = list(zip(words, words[1:], words[2:], strict=False))
-    stale = len(runs) - len(set(runs))
+        return Garbling(f"one word {count} times", Span(0, len(text)))
+    runs = count - 2
+    stale = runs - len(set(zip(words, words[1:], words[2:], strict=False)))
     if stale < 3 and different > count * 0.5:  # most texts end here
         return None
-    if stale >= max(_STALE_SHARE * len(runs), 4):
-        return Garbling(f"loop: {_percent(stale / len(runs))} of it repeats", _stale_span(spaced, runs, 1))
-    tail = _stale_tail(runs)
-    if tail >= _STALE_TAIL:
-        return Garbling(f"ends in a loop of {tail} words or more", _stale_span(spaced, runs, 2))
+    if stale >= max(_STALE_SHARE * runs, 4):
+        return Garbling(f"loop: {stale / runs:.0%} of it repeats", _span_of(spaced, *_stale(words, 1)))
+    first, end = _stale(words, 2)
+    if end - first >= _STALE_TAIL + 2 and end >= count - 1:  # the last word may be cut off
+        return Garbling(f"ends in a loop of {end - first} words", _span_of(spaced, first, end))
     window = _poor_window(words)
     if window is not None:
         return Garbling(f"few different words among {_WINDOW}", _span_of(spaced, window, window + _WINDOW))
     return None
 
 
-def _stale_tail(runs: Sequence[tuple[str, ...]]) -> int:
-    """How many runs at the end occur for the third time or more; the last word may be cut off."""
-    longest = current = 0
-    for times in _times(runs):
-        current = current + 1 if times >= 2 else 0
-        longest = current or longest
-    ended = len(runs) - _last_stale(runs)
-    return longest if ended <= 3 else 0
-
-
-def _last_stale(runs: Sequence[tuple[str, ...]]) -> int:
-    return max((index for index, times in enumerate(_times(runs)) if times >= 2), default=-len(runs))
-
-
-def _times(runs: Sequence[tuple[str, ...]]) -> Iterator[int]:
-    """How often each run has occurred before it."""
-    seen: dict[tuple[str, ...], int] = {}
-    for run in runs:
+def _stale(words: Sequence[str], times: int) -> tuple[int, int]:
+    """The last stretch of words, as (first, end), whose runs of three had all occurred so many times before."""
+    seen: dict[tuple[str, str, str], int] = {}
+    first = end = start = 0
+    inside = False
+    for index, run in enumerate(zip(words, words[1:], words[2:], strict=False)):
         before = seen.get(run, 0)
         seen[run] = before + 1
-        yield before
+        if before >= times:
+            if not inside:
+                start, inside = index, True
+            first, end = start, index + 3
+        else:
+            inside = False
+    return first, end
 
 
 def _poor_window(words: Sequence[str]) -> int | None:
@@ -121,24 +113,24 @@ def _poor_window(words: Sequence[str]) -> int | None:
 
 def _long_words(text: str, words: Sequence[str]) -> Garbling | None:
     """A loop without spaces, such as "backbackback", which is most of the text or very long."""
-    for word in words:
-        if len(word) < _LONG_WORD or len(word) < min(0.3 * len(text), 60):
-            continue
-        runs = list(zip(word, word[1:], word[2:], strict=False))
-        if len(set(runs)) <= (1 - _STALE_SHARE) * len(runs):
-            start = max(text.lower().find(word), 0)
-            return Garbling("loop inside a word", Span(start, min(start + len(word), len(text))))
-    return None
+    longest = max(words, key=len, default="")
+    if len(longest) < _LONG_WORD or len(longest) < min(0.3 * len(text), 60):
+        return None
+    runs = len(longest) - 2
+    if len(set(zip(longest, longest[1:], longest[2:], strict=False))) > (1 - _STALE_SHARE) * runs:
+        return None
+    start = max(text.lower().find(longest), 0)
+    return Garbling("loop inside a word", Span(start, min(start + len(longest), len(text))))
 
 
 def _symbols(text: str) -> Garbling | None:
     """A text with no words, or one that is mostly symbols once the frames of tables are left out."""
     bare = _FRAME.sub("", text)
     letters = sum(map(str.isalnum, bare))
-    if letters == 0 and not any(ord(sign) > 0x2190 for sign in bare):  # a pictograph may be an answer
-        return Garbling("no words", _whole(text))
+    if letters == 0 and not any(0x2190 < ord(sign) < 0xFFF0 or ord(sign) > 0xFFFF for sign in bare):
+        return Garbling("no words", Span(0, len(text)))  # but a pictograph may be an answer
     if len(bare) >= 15 and letters < _WORDLESS_SHARE * len(bare):
-        return Garbling("mostly symbols", _whole(text))
+        return Garbling("mostly symbols", Span(0, len(text)))
     return None
 
 
@@ -170,20 +162,11 @@ def _mixed_scripts(text: str) -> Garbling | None:
     return None
 
 
-def _stale_span(spaced: str, runs: Sequence[tuple[str, ...]], times: int) -> Span:
-    """From the first to the last word of what occurs for the (times + 1)th time or more."""
-    stale = [index for index, before in enumerate(_times(runs)) if before >= times]
-    return _span_of(spaced, stale[0], stale[-1] + 3)
-
-
 def _span_of(spaced: str, first: int, end: int) -> Span:
+    """Where the words first … end − 1 stand."""
+    if spaced.isascii() or not _HAS_NO_SPACES.search(spaced):
+        start = len(spaced) - len(spaced.split(None, first)[first])
+        rest = spaced.split(None, end)[end:]
+        return Span(start, len(spaced[: len(spaced) - len(rest[0])].rstrip()) if rest else len(spaced.rstrip()))
     places = [(word.start(), word.end()) for word in _WORD.finditer(spaced)]
     return Span(places[first][0], places[end - 1][1])
-
-
-def _whole(text: str) -> Span:
-    return Span(0, len(text))
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}"

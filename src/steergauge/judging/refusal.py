@@ -59,9 +59,12 @@ def _matches(text: str) -> Iterator[tuple[Language, Pattern, re.Match[str]]]:
     for language in languages():
         if not language.may_be_in(text):
             continue
+        present = {word for word in language.cues if word in text}
+        if not present:  # most languages end here
+            continue
         start: int | None = None
         for pattern in language.patterns:
-            if not any(word in text for word in pattern.needs):
+            if pattern.needs.isdisjoint(present):
                 continue
             if pattern.opening:
                 if start is None:

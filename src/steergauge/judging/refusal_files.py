@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
@@ -30,7 +30,7 @@ class Pattern(_Record):
     """One wording of a refusal."""
 
     name: str = Field(description="What it is, in words: the evidence.")
-    needs: tuple[str, ...] = Field(description="It is tried only where one of these stands: they are found fast.")
+    needs: frozenset[str] = Field(description="It is tried only where one of these stands: they are found fast.")
     regex: re.Pattern[str] = Field(description="On text in lower case, NFKC, with plain apostrophes.")
     opening: bool = Field(default=False, description="Counts at the beginning of the text alone.")
     kind: Kind = Kind.SAFETY
@@ -56,6 +56,11 @@ class Language(_Record):
     answers: re.Pattern[str] | None = Field(description="After the words: an answer begins all the same.")
     offers: re.Pattern[str] | None = Field(description="What follows a refusal and is no answer.")
     examples: Examples
+
+    @cached_property
+    def cues(self) -> tuple[str, ...]:
+        """What its patterns need, each once."""
+        return tuple(sorted({word for pattern in self.patterns for word in pattern.needs}))
 
     def may_be_in(self, text: str) -> bool:
         """Whether the text has letters of its script."""
