@@ -21,7 +21,7 @@ from steergauge.judging.study import StudyJudge
 from steergauge.report.tables import write_table
 from steergauge.steering.engine import Decoding, Generation, Request
 from steergauge.steering.steering import Operation, Steering, unsteered
-from steergauge.store import VERSION, Addressed, Rating, Setting, Shown, Store, address
+from steergauge.store import VERSION, Addressed, Rating, Setting, Store, address
 
 SETTING = Setting("fingerprint", "torch 1")
 BLOCKS, WIDTH = 4, 8
@@ -226,14 +226,14 @@ def test_what_people_say_is_kept_as_they_gave_it_and_nothing_is_overwritten(stor
         assert again.ratings() == given
 
 
-def test_a_person_is_shown_the_prompt_and_the_text_and_conditions_are_told_apart(store: Store) -> None:
+def test_every_generation_is_read_with_its_condition(store: Store) -> None:
     steerings = [Steering(unit(0), np.full(BLOCKS, dose), 0) for dose in (1.0, 2.0, 2.0)]
-    store.add(SETTING, [made(str(key), "a text", steering) for key, steering in enumerate(steerings)])
-    assert store.shown("0") == Shown("a prompt", "a text", "stop")
-    assert store.shown("missing") is None
-    strata = store.strata()
-    assert set(strata) == {"0", "1", "2"}
-    assert strata["0"] != strata["1"] == strata["2"]
+    store.add(SETTING, [made(str(key), f"text {key}", steering) for key, steering in enumerate(steerings)])
+    kept = store.generations()
+    assert {key: one[1:] for key, one in kept.items()} == {
+        str(key): ("a prompt", f"text {key}", "stop") for key in range(3)
+    }
+    assert kept["0"].condition != kept["1"].condition == kept["2"].condition
 
 
 def test_a_store_of_version_1_is_brought_up_to_date_with_all_it_holds(path: Path) -> None:

@@ -104,9 +104,10 @@ class Rating(NamedTuple):
     note: str
 
 
-class Shown(NamedTuple):
-    """What a person is shown of a generation."""
+class Kept(NamedTuple):
+    """A generation as those read it who label outputs; equal conditions are equal texts."""
 
+    condition: str  # model, steering and decoding
     prompt: str
     text: str
     finish: str
@@ -249,22 +250,13 @@ class Store:
             )
         return judged
 
-    def strata(self) -> dict[str, str]:
-        """The condition (model, steering and decoding) of every generation, by address."""
+    def generations(self) -> dict[str, Kept]:
+        """Every generation with the condition that it was made under, by address."""
         with self._told():
-            return dict(
-                self._database.execute(
-                    "SELECT key, model || steering || decoding FROM generations"
-                ).fetchall()
-            )
-
-    def shown(self, key: str) -> Shown | None:
-        """What a person is shown of a generation, and nothing of how it came about."""
-        with self._told():
-            row = self._database.execute(
-                "SELECT prompt, text, finish FROM generations WHERE key = ?", (key,)
-            ).fetchone()
-        return Shown(*row) if row else None
+            rows = self._database.execute(
+                "SELECT key, model || ' ' || steering || ' ' || decoding, prompt, text, finish FROM generations"
+            ).fetchall()
+        return {key: Kept(*row) for key, *row in rows}
 
     def rate(self, rating: Rating) -> None:
         """Keeps a person's label as it was given. A changed mind is a further rating; none is overwritten."""

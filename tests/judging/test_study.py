@@ -217,5 +217,5 @@ def test_a_judge_is_found_by_its_name() -> None:
 def test_an_unknown_judge_is_refused_with_the_near_names() -> None:
     with pytest.raises(SteergaugeError, match=r"no judge 'studdy': did you mean study\?"):
         find_judge("studdy")
-    with pytest.raises(SteergaugeError, match=r"no judge 'qqq': known: study"):
+    with pytest.raises(SteergaugeError, match=r"no judge 'qqq': known: gauge, study"):
         find_judge("qqq")

@@ -8,9 +8,11 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 
+from steergauge.cli.agreement import agreement
 from steergauge.cli.calibrate import calibrate
 from steergauge.cli.export import export
 from steergauge.cli.gauge import gauge
+from steergauge.cli.judges import judges
 from steergauge.cli.label import label
 from steergauge.cli.models import list_models, pull_model
 from steergauge.errors import SteergaugeError
@@ -26,7 +28,7 @@ models_app = typer.Typer(help="Lists the models known by name, or gets one.", ri
 app.add_typer(models_app, name="models")
 
 # Every command, in the order in which `--help` lists them.
-for command in (gauge, calibrate, export, label):
+for command in (gauge, calibrate, export, label, agreement, judges):
     app.command()(command)
 models_app.callback(invoke_without_command=True)(list_models)
 models_app.command("pull")(pull_model)

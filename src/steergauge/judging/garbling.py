@@ -8,23 +8,24 @@ costs one pass. Characters are words where a script has no spaces, and inside a 
 
 import re
 import string
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from steergauge.judging.label import Span
 
-# Above these a text is a loop; chosen on the development part of the gold set (docs/judges.md).
-_STALE_SHARE = 0.55  # of runs of three words that have occurred before
-_STALE_TAIL = 8  # words at the end that occur for the third time or more
-_DISTINCT_SHARE = 0.25  # of different words in a window
-_WINDOW = 30  # words
+# Chosen on the development part of the gold set, where language stays clear of them (docs/judges.md).
+_STALE_SHARE = 0.45  # of runs of three words that have occurred before
+_STALE_TAIL = 7  # words at the end that occur for the third time or more
+_POOR_WINDOWS = ((12, 4), (30, 10))  # (words, at most so many different ones)
+_NUMBERS_SHARE = 0.5  # of numbers among the words: a matrix, which may well repeat itself
 _LONG_WORD = 25  # characters: longer than any word but a compound or an address
 _WORDLESS_SHARE = 0.35  # letters and digits among visible characters
 
 _TO_SPACES = str.maketrans(
     {
         sign: " "
-        for sign in string.punctuation + "，。、！？；：（）「」『』《》【】…—–“”·।॥؟،؛"
+        for sign in string.punctuation + "\ufffd，。、！？；：（）「」『』《》【】…—–“”·।॥؟،؛"
         if sign != "'"
     }
 )
@@ -45,11 +46,12 @@ class Garbling(NamedTuple):
 
 def find_garbling(text: str) -> Garbling | None:
     """Finds out whether a text is garbled; None when it is language."""
-    spaced = text.translate(_TO_SPACES)
+    bare = text
     if "\n2" in text:
-        spaced = _LIST_MARKER.sub(lambda marker: " " * len(marker[0]), spaced)
+        bare = _LIST_MARKER.sub(lambda marker: " " * len(marker[0]), text)
+    spaced = bare.translate(_TO_SPACES)
     words = _words(spaced)
-    if 2 * sum(map(len, words)) < len(text) and (found := _symbols(text)):
+    if 2 * sum(map(len, words)) <= len(text) and (found := _symbols(text)):
         return found
     if not text.isascii() and (found := _mixed_scripts(text)):
         return found
@@ -74,15 +76,14 @@ def _loop(text: str, spaced: str, words: Sequence[str]) -> Garbling | None:
     stale = runs - len(set(zip(words, words[1:], words[2:], strict=False)))
     if stale < 3 and different > count * 0.5:  # most texts end here
         return None
+    if sum(map(str.isdigit, words)) >= _NUMBERS_SHARE * count:
+        return None
     if stale >= max(_STALE_SHARE * runs, 4):
         return Garbling(f"loop: {stale / runs:.0%} of it repeats", _span_of(spaced, *_stale(words, 1)))
     first, end = _stale(words, 2)
-    if end - first >= _STALE_TAIL + 2 and end >= count - 1:  # the last word may be cut off
+    if end - first >= _STALE_TAIL and end >= count - 1:  # the last word may be cut off
         return Garbling(f"ends in a loop of {end - first} words", _span_of(spaced, first, end))
-    window = _poor_window(words)
-    if window is not None:
-        return Garbling(f"few different words among {_WINDOW}", _span_of(spaced, window, window + _WINDOW))
-    return None
+    return _poor_window(spaced, words)
 
 
 def _stale(words: Sequence[str], times: int) -> tuple[int, int]:
@@ -102,12 +103,21 @@ def _stale(words: Sequence[str], times: int) -> tuple[int, int]:
     return first, end
 
 
-def _poor_window(words: Sequence[str]) -> int | None:
-    """Where a window begins that has few different words."""
-    most = int(_DISTINCT_SHARE * _WINDOW)
-    for start in range(0, len(words) - _WINDOW + 1, 5):
-        if len(set(words[start : start + _WINDOW])) <= most:
-            return start
+def _poor_window(spaced: str, words: Sequence[str]) -> Garbling | None:
+    """A stretch with few different words, in any order."""
+    for size, most in _POOR_WINDOWS:
+        counts = Counter(words[:size])
+        for start in range(len(words) - size + 1):
+            if start:
+                leaving, entering = words[start - 1], words[start + size - 1]
+                counts[entering] += 1
+                counts[leaving] -= 1
+                if not counts[leaving]:
+                    del counts[leaving]
+            if len(counts) <= most:
+                return Garbling(
+                    f"{len(counts)} different words in a stretch of {size}", _span_of(spaced, start, start + size)
+                )
     return None
 
 
@@ -157,7 +167,7 @@ def _mixed_scripts(text: str) -> Garbling | None:
                 )
         previous = found
     inside = sum(glued for _, glued in changes)
-    if len(scripts) >= 3 and len(changes) >= 4 or inside >= 3:
+    if (len(scripts) >= 3 and len(changes) >= 4) or inside >= 3:
         return Garbling("scripts mixed in mid-sentence", Span(changes[0][0], changes[-1][0]))
     return None
 
@@ -167,6 +177,8 @@ def _span_of(spaced: str, first: int, end: int) -> Span:
     if spaced.isascii() or not _HAS_NO_SPACES.search(spaced):
         start = len(spaced) - len(spaced.split(None, first)[first])
         rest = spaced.split(None, end)[end:]
-        return Span(start, len(spaced[: len(spaced) - len(rest[0])].rstrip()) if rest else len(spaced.rstrip()))
+        return Span(
+            start, len(spaced[: len(spaced) - len(rest[0])].rstrip()) if rest else len(spaced.rstrip())
+        )
     places = [(word.start(), word.end()) for word in _WORD.finditer(spaced)]
     return Span(places[first][0], places[end - 1][1])

@@ -118,7 +118,7 @@ def _kind(normal: Normal, found: re.Match[str], language: Language, pattern: Pat
         return Kind.PARTIAL
     if pattern.kind is Kind.CONFUSED or (language.confused and language.confused.search(normal.text)):
         return Kind.CONFUSED
-    if len(rest.split()) >= 12 and not any(one.regex.search(rest) for one in language.patterns):
-        if not (language.offers and language.offers.search(rest)):
-            return Kind.PARTIAL
+    more = any(one.regex.search(rest) for one in language.patterns)
+    if len(rest.split()) >= 12 and not more and not (language.offers and language.offers.search(rest)):
+        return Kind.PARTIAL
     return Kind.SAFETY

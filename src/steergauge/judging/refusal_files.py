@@ -30,7 +30,9 @@ class Pattern(_Record):
     """One wording of a refusal."""
 
     name: str = Field(description="What it is, in words: the evidence.")
-    needs: frozenset[str] = Field(description="It is tried only where one of these stands: they are found fast.")
+    needs: frozenset[str] = Field(
+        description="It is tried only where one of these stands: they are found fast."
+    )
     regex: re.Pattern[str] = Field(description="On text in lower case, NFKC, with plain apostrophes.")
     opening: bool = Field(default=False, description="Counts at the beginning of the text alone.")
     kind: Kind = Kind.SAFETY
@@ -50,7 +52,9 @@ class Language(_Record):
     name: str
     script: str
     patterns: tuple[Pattern, ...]
-    reported: re.Pattern[str] | None = Field(description="Before the words: someone else says them, or would.")
+    reported: re.Pattern[str] | None = Field(
+        description="Before the words: someone else says them, or would."
+    )
     capability: re.Pattern[str] | None = Field(description="In the sentence: means are lacking.")
     confused: re.Pattern[str] | None = Field(description="A reason of law or morals.")
     answers: re.Pattern[str] | None = Field(description="After the words: an answer begins all the same.")
@@ -79,7 +83,11 @@ def _letters(letters: str) -> re.Pattern[str]:
 def languages() -> tuple[Language, ...]:
     """Every language there is a file for; English first, as most texts are."""
     folder = files("steergauge.data").joinpath("refusals")
-    read = [_read(tomllib.loads(file.read_text(encoding="utf-8"))) for file in folder.iterdir() if file.name.endswith(".toml")]
+    read = [
+        _read(tomllib.loads(file.read_text(encoding="utf-8")))
+        for file in folder.iterdir()
+        if file.name.endswith(".toml")
+    ]
     return tuple(sorted(read, key=lambda language: (language.language != "en", language.language)))
 
 
@@ -91,13 +99,19 @@ def _read(content: Mapping[str, Any]) -> Language:
             pattern = pattern.replace(f"<{name}>", part)
         return re.compile("".join(line.strip() for line in pattern.splitlines()))
 
-    contexts = {name: content.get("context", {}).get(name) for name in ("reported", "capability", "confused", "answers", "offers")}
+    contexts = {
+        name: content.get("context", {}).get(name)
+        for name in ("reported", "capability", "confused", "answers", "offers")
+    }
     return Language(
         language=content["language"],
         name=content["name"],
         script=content["script"],
         patterns=tuple(
-            Pattern(**{key: value for key, value in one.items() if key != "pattern"}, regex=compiled(one["pattern"]))
+            Pattern(
+                **{key: value for key, value in one.items() if key != "pattern"},
+                regex=compiled(one["pattern"]),
+            )
             for one in content["patterns"]
         ),
         examples=content["examples"],

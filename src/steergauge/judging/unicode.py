@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from steergauge.judging.label import Span
 
-_ALIKE = str.maketrans({sign: "'" for sign in "’‘ʼ＇`´ʹ′"} | {sign: " " for sign in "\u00a0\u202f\u2009\u3000"})
+_ALIKE = str.maketrans(dict.fromkeys("’‘ʼ＇`´ʹ′", "'") | dict.fromkeys("\xa0\u202f\u2009\u3000", " "))
 
 
 class Normal(NamedTuple):

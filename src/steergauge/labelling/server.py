@@ -74,8 +74,9 @@ class Reading:
     def __init__(self, path: Path, sample: int | None, retest: float, seed: int) -> None:
         self.path, self._sample, self._retest, self._seed = path, sample, retest, seed
         with Store(path) as store:
-            self._strata = store.strata()
-        if not self._strata:
+            self._outputs = store.generations()
+        self._strata = {key: one.condition for key, one in self._outputs.items()}
+        if not self._outputs:
             raise SteergaugeError(f"the store {path} holds no outputs to label yet")
 
     def order(self, rater: str) -> list[Showing]:
@@ -87,21 +88,13 @@ class Reading:
         order = self.order(rater)
         with Store(self.path) as store:
             rated = {(one.key, one.showing) for one in store.ratings() if one.rater == rater}
-            missing = [showing for showing in order if showing not in rated]
-            item = None
-            if missing:
-                key, showing = missing[0]
-                shown = store.shown(key)
-                if shown is None:
-                    raise SteergaugeError(f"the store {self.path} lost the generation {key}")
-                item = Item(
-                    key=key,
-                    showing=showing,
-                    prompt=shown.prompt,
-                    text=shown.text,
-                    cut=shown.finish == "length",
-                )
+        missing = [showing for showing in order if showing not in rated]
+        item = self._item(missing[0]) if missing else None
         return Session(done=len(order) - len(missing), total=len(order), item=item)
+
+    def _item(self, shown: Showing) -> Item:
+        output = self._outputs[shown.key]
+        return Item(**shown._asdict(), prompt=output.prompt, text=output.text, cut=output.finish == "length")
 
     def keep(self, given: GivenRating) -> None:
         """Keeps a label.
