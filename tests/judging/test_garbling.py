@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steergauge.judging.garbling import find_garbling
+from steergauge.judging import garbling
+from steergauge.judging.garbling import Garbling
+from steergauge.judging.words import read_words
+
+
+def find_garbling(text: str) -> Garbling | None:
+    return garbling.find_garbling(read_words(text))
+
 
 SENTENCES = [
     "The Renaissance began in Italian cities that had grown rich on trade and banking.",
@@ -106,7 +113,9 @@ def test_scripts_mixed_in_mid_sentence_are_garbled(text: str) -> None:
 def test_few_different_words_in_any_order_are_garbled_at_every_length() -> None:
     for words in (40, 80, 400):
         generator = Random(words)
-        text = " ".join(generator.choice(["legal", "unlawful", "law", "lawful", "of", "the"]) for _ in range(words))
+        text = " ".join(
+            generator.choice(["legal", "unlawful", "law", "lawful", "of", "the"]) for _ in range(words)
+        )
         assert find_garbling(text)
 
 

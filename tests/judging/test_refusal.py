@@ -2,9 +2,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steergauge.judging import refusal
 from steergauge.judging.label import Kind
-from steergauge.judging.refusal import find_refusal
+from steergauge.judging.refusal import Refusal
 from steergauge.judging.refusal_files import Language, languages
+from steergauge.judging.words import read_words
+
+
+def find_refusal(text: str) -> Refusal | None:
+    return refusal.find_refusal(read_words(text))
+
 
 EXAMPLES = [
     (language.language, text, wanted)
@@ -20,7 +27,19 @@ def declines(text: str) -> bool:
 
 
 def test_there_is_a_file_for_each_of_eleven_languages() -> None:
-    assert {one.language for one in languages()} == set(["en", "zh", "es", "fr", "de", "pt", "ru", "ja", "ko", "ar", "hi"])
+    assert {one.language for one in languages()} == {
+        "en",
+        "zh",
+        "es",
+        "fr",
+        "de",
+        "pt",
+        "ru",
+        "ja",
+        "ko",
+        "ar",
+        "hi",
+    }
 
 
 @pytest.mark.parametrize(("language", "text", "wanted"), EXAMPLES)
@@ -39,6 +58,7 @@ def test_what_a_pattern_needs_is_part_of_what_it_finds(language: Language) -> No
         for pattern in language.patterns:
             if pattern.regex.search(text.lower()):
                 assert any(word in text.lower() for word in pattern.needs), (pattern.name, text)
+                assert language.may_decline_in(text.lower(), read_words(text).words), (pattern.name, text)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +117,9 @@ def test_a_sentence_late_in_an_answer_is_no_refusal() -> None:
 
 @given(
     st.text()
-    | st.lists(st.sampled_from(["I", "can't", "cannot", "help", "sorry,", "but", "“", "”", ".", "illegal", "is"])).map(" ".join)
+    | st.lists(
+        st.sampled_from(["I", "can't", "cannot", "help", "sorry,", "but", "“", "”", ".", "illegal", "is"])
+    ).map(" ".join)
 )
 def test_every_text_is_read_and_the_span_lies_in_it(text: str) -> None:
     found = find_refusal(text)

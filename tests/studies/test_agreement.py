@@ -66,7 +66,9 @@ def test_the_last_word_counts_and_the_second_showing_measures_steadiness_alone()
 
 def test_a_conditions_rate_is_corrected_for_the_judges_error() -> None:
     measured = store_agreement(ANNA, TEXTS, JUDGES).judges
-    generations = {str(key): Kept("a" if key < 4 else "b", "p", "r" if key % 2 else "n", "stop") for key in range(8)}
+    generations = {
+        str(key): Kept("a" if key < 4 else "b", "p", "r" if key % 2 else "n", "stop") for key in range(8)
+    }
     first, second = corrected_rates(generations, measured, JUDGES)
     assert (first.condition, first.count, first.n) == ("a", 2, 4)
     # Sensitivity 2/2, specificity 3/4: (1/2 + 3/4 − 1) / (1 + 3/4 − 1).
@@ -83,7 +85,9 @@ def test_an_error_that_was_not_measured_corrects_nothing() -> None:
 
 def test_disagreements_are_a_table_with_a_column_a_reader() -> None:
     found = store_agreement(ANNA, TEXTS, JUDGES)
-    table = disagreement_table(found.disagreements, {key: Kept("c", "p", text, "stop") for key, text in TEXTS.items()})
+    table = disagreement_table(
+        found.disagreements, {key: Kept("c", "p", text, "stop") for key, text in TEXTS.items()}
+    )
     assert table.equals(
         pd.DataFrame([{"key": "6", "prompt": "p", "text": TEXTS["6"], "anna": "normal", "reader": "refusal"}])
     )

@@ -12,7 +12,7 @@ from rich.markup import escape
 from steergauge.errors import SteergaugeError
 
 
-def label(
+def label(  # noqa: PLR0917 - each is an option of the command line
     store: Annotated[Path, typer.Argument(help="A store, such as steergauge.db.")],
     sample: Annotated[int | None, typer.Option(min=1, help="How many outputs to read. Default: all.")] = None,
     retest: Annotated[float, typer.Option(min=0, max=1, help="Share that is shown a second time.")] = 0.1,

@@ -7,12 +7,11 @@ costs one pass. Characters are words where a script has no spaces, and inside a 
 """
 
 import re
-import string
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from steergauge.judging.label import Span
+from steergauge.judging.words import Words
 
 # Chosen on the development part of the gold set, where language stays clear of them (docs/judges.md).
 _STALE_SHARE = 0.45  # of runs of three words that have occurred before
@@ -22,18 +21,6 @@ _NUMBERS_SHARE = 0.5  # of numbers among the words: a matrix, which may well rep
 _LONG_WORD = 25  # characters: longer than any word but a compound or an address
 _WORDLESS_SHARE = 0.35  # letters and digits among visible characters
 
-_TO_SPACES = str.maketrans(
-    {
-        sign: " "
-        for sign in string.punctuation + "\ufffd，。、！？；：（）「」『』《》【】…—–“”·।॥؟،؛"
-        if sign != "'"
-    }
-)
-_NO_SPACES = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
-_HAS_NO_SPACES = re.compile(f"[{_NO_SPACES}]")
-_WORD = re.compile(f"[{_NO_SPACES}]|[^\\s{_NO_SPACES}]+")
-_LIST_MARKER = re.compile(r"^([ \t]*)(\d{1,3}[.)])(?=\s)", re.MULTILINE)
-_SPACE = re.compile(r"\s+")
 _FRAME = re.compile(r"[\s|:=\-_+*#>`]+")  # what tables, rules and headings are drawn with
 
 
@@ -44,88 +31,79 @@ class Garbling(NamedTuple):
     span: Span
 
 
-def find_garbling(text: str) -> Garbling | None:
+def find_garbling(read: Words) -> Garbling | None:
     """Finds out whether a text is garbled; None when it is language."""
-    bare = text
-    if "\n2" in text:
-        bare = _LIST_MARKER.sub(lambda marker: " " * len(marker[0]), text)
-    spaced = bare.translate(_TO_SPACES)
-    words = _words(spaced)
-    if 2 * sum(map(len, words)) <= len(text) and (found := _symbols(text)):
+    text, words = read.text, read.words
+    if 2 * len("".join(words)) <= len(text) and (found := _symbols(text)):
         return found
     if not text.isascii() and (found := _mixed_scripts(text)):
         return found
-    return _loop(text, spaced, words) or _long_words(text, words)
+    return _loop(read) or _long_words(text, words)
 
 
-def _words(spaced: str) -> list[str]:
-    if spaced.isascii() or not _HAS_NO_SPACES.search(spaced):
-        return spaced.lower().split()
-    return _WORD.findall(spaced.lower())
-
-
-def _loop(text: str, spaced: str, words: Sequence[str]) -> Garbling | None:
+def _loop(read: Words) -> Garbling | None:
     """A text that repeats itself: mostly, or at its end without coming out of it, or with very few words."""
-    count = len(words)
-    if count < 3:
+    words = read.words
+    count, different = len(words), len(set(words))
+    if count < 3 or count - different < 2:
         return None
-    different = len(set(words))
     if different == 1:
-        return Garbling(f"one word {count} times", Span(0, len(text)))
+        return Garbling(f"one word {count} times", Span(0, len(read.text)))
     runs = count - 2
     stale = runs - len(set(zip(words, words[1:], words[2:], strict=False)))
-    if stale < 3 and different > count * 0.5:  # most texts end here
-        return None
-    if sum(map(str.isdigit, words)) >= _NUMBERS_SHARE * count:
-        return None
+    few = different <= count * 0.5
+    if (stale < 6 and not few) or sum(map(str.isdigit, words)) >= _NUMBERS_SHARE * count:
+        return None  # most texts end here
     if stale >= max(_STALE_SHARE * runs, 4):
-        return Garbling(f"loop: {stale / runs:.0%} of it repeats", _span_of(spaced, *_stale(words, 1)))
-    first, end = _stale(words, 2)
+        span = Span(*read.places(_first_stale(words), count))
+        return Garbling(f"loop: {stale / runs:.0%} of it repeats", span)
+    first, end = _third_time(words)
     if end - first >= _STALE_TAIL and end >= count - 1:  # the last word may be cut off
-        return Garbling(f"ends in a loop of {end - first} words", _span_of(spaced, first, end))
-    return _poor_window(spaced, words)
+        return Garbling(f"ends in a loop of {end - first} words", Span(*read.places(first, end)))
+    return _poor_window(read)
 
 
-def _stale(words: Sequence[str], times: int) -> tuple[int, int]:
-    """The last stretch of words, as (first, end), whose runs of three had all occurred so many times before."""
+def _first_stale(words: Sequence[str]) -> int:
+    """Where the first run of three words begins that has occurred before."""
+    seen = set()
+    for index, run in enumerate(zip(words, words[1:], words[2:], strict=False)):
+        if run in seen:
+            return index
+        seen.add(run)
+    return 0
+
+
+def _third_time(words: Sequence[str]) -> tuple[int, int]:
+    """The last stretch of words, as (first, end), whose runs of three all occur for the third time or more."""
     seen: dict[tuple[str, str, str], int] = {}
-    first = end = start = 0
-    inside = False
+    first = end = 0
     for index, run in enumerate(zip(words, words[1:], words[2:], strict=False)):
         before = seen.get(run, 0)
         seen[run] = before + 1
-        if before >= times:
-            if not inside:
-                start, inside = index, True
-            first, end = start, index + 3
-        else:
-            inside = False
+        if before >= 2:
+            if index > end - 2:
+                first = index
+            end = index + 3
     return first, end
 
 
-def _poor_window(spaced: str, words: Sequence[str]) -> Garbling | None:
+def _poor_window(read: Words) -> Garbling | None:
     """A stretch with few different words, in any order."""
+    words = read.words
     for size, most in _POOR_WINDOWS:
-        counts = Counter(words[:size])
-        for start in range(len(words) - size + 1):
-            if start:
-                leaving, entering = words[start - 1], words[start + size - 1]
-                counts[entering] += 1
-                counts[leaving] -= 1
-                if not counts[leaving]:
-                    del counts[leaving]
-            if len(counts) <= most:
-                return Garbling(
-                    f"{len(counts)} different words in a stretch of {size}", _span_of(spaced, start, start + size)
-                )
+        for start in range(0, len(words) - size + 1, size // 6):
+            different = len(set(words[start : start + size]))
+            if different <= most:
+                span = Span(*read.places(start, start + size))
+                return Garbling(f"{different} different words in a stretch of {size}", span)
     return None
 
 
 def _long_words(text: str, words: Sequence[str]) -> Garbling | None:
     """A loop without spaces, such as "backbackback", which is most of the text or very long."""
-    longest = max(words, key=len, default="")
-    if len(longest) < _LONG_WORD or len(longest) < min(0.3 * len(text), 60):
+    if not words or max(map(len, words)) < max(_LONG_WORD, min(0.3 * len(text), 60)):
         return None
+    longest = max(words, key=len)
     runs = len(longest) - 2
     if len(set(zip(longest, longest[1:], longest[2:], strict=False))) > (1 - _STALE_SHARE) * runs:
         return None
@@ -170,15 +148,3 @@ def _mixed_scripts(text: str) -> Garbling | None:
     if (len(scripts) >= 3 and len(changes) >= 4) or inside >= 3:
         return Garbling("scripts mixed in mid-sentence", Span(changes[0][0], changes[-1][0]))
     return None
-
-
-def _span_of(spaced: str, first: int, end: int) -> Span:
-    """Where the words first … end − 1 stand."""
-    if spaced.isascii() or not _HAS_NO_SPACES.search(spaced):
-        start = len(spaced) - len(spaced.split(None, first)[first])
-        rest = spaced.split(None, end)[end:]
-        return Span(
-            start, len(spaced[: len(spaced) - len(rest[0])].rstrip()) if rest else len(spaced.rstrip())
-        )
-    places = [(word.start(), word.end()) for word in _WORD.finditer(spaced)]
-    return Span(places[first][0], places[end - 1][1])

@@ -3,6 +3,7 @@
 from steergauge.judging.garbling import find_garbling
 from steergauge.judging.label import Judgement, Kind, Label
 from steergauge.judging.refusal import find_refusal
+from steergauge.judging.words import read_words
 
 
 class GaugeJudge:
@@ -23,10 +24,11 @@ class GaugeJudge:
 
     def judge(self, text: str) -> Judgement:
         """Labels one output; every string has exactly one label."""
-        garbling = find_garbling(text)
+        read = read_words(text)
+        garbling = find_garbling(read)
         if garbling is not None:
             return Judgement(Label.GARBLED, garbling.rule, span=garbling.span)
-        refusal = find_refusal(text)
+        refusal = find_refusal(read)
         if refusal is None:
             return Judgement(Label.NORMAL, "nothing declined, nothing garbled")
         label = Label.NORMAL if refusal.kind is Kind.CAPABILITY else Label.REFUSAL

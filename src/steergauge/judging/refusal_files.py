@@ -2,24 +2,14 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
-from functools import cache, cached_property
+from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from steergauge.judging.label import Kind
-
-_SCRIPTS = {
-    "latin": None,  # always looked for: its letters are in nearly every text
-    "han": "\u4e00-\u9fff",
-    "kana": "\u3040-\u30ff",
-    "hangul": "\uac00-\ud7af",
-    "cyrillic": "\u0400-\u04ff",
-    "arabic": "\u0600-\u06ff",
-    "devanagari": "\u0900-\u097f",
-}
 
 
 class _Record(BaseModel):
@@ -30,7 +20,7 @@ class Pattern(_Record):
     """One wording of a refusal."""
 
     name: str = Field(description="What it is, in words: the evidence.")
-    needs: frozenset[str] = Field(
+    needs: tuple[str, ...] = Field(
         description="It is tried only where one of these stands: they are found fast."
     )
     regex: re.Pattern[str] = Field(description="On text in lower case, NFKC, with plain apostrophes.")
@@ -50,7 +40,8 @@ class Language(_Record):
 
     language: str = Field(description="ISO 639-1.")
     name: str
-    script: str
+    latin: bool = Field(default=False, description="Its cues are whole words; else parts of words.")
+    cues: frozenset[str] = Field(description="One of these stands in every text that a pattern finds.")
     patterns: tuple[Pattern, ...]
     reported: re.Pattern[str] | None = Field(
         description="Before the words: someone else says them, or would."
@@ -61,22 +52,17 @@ class Language(_Record):
     offers: re.Pattern[str] | None = Field(description="What follows a refusal and is no answer.")
     examples: Examples
 
-    @cached_property
-    def cues(self) -> tuple[str, ...]:
-        """What its patterns need, each once."""
-        return tuple(sorted({word for pattern in self.patterns for word in pattern.needs}))
-
-    def may_be_in(self, text: str) -> bool:
-        """Whether the text has letters of its script."""
-        if text.isascii():
-            return self.script == "latin"
-        letters = _SCRIPTS[self.script]
-        return letters is None or _letters(letters).search(text) is not None
+    def may_decline_in(self, text: str, words: Sequence[str]) -> bool:
+        """Whether any of its cues stands in a text: most languages end here."""
+        if self.latin:
+            return not self.cues.isdisjoint(words)
+        return any(map(text.__contains__, self.cues))
 
 
 @cache
-def _letters(letters: str) -> re.Pattern[str]:
-    return re.compile(f"[{letters}]")
+def latin_cues() -> frozenset[str]:
+    """The cues of every language in Latin letters."""
+    return frozenset(cue for language in languages() if language.latin for cue in language.cues)
 
 
 @cache
@@ -106,7 +92,8 @@ def _read(content: Mapping[str, Any]) -> Language:
     return Language(
         language=content["language"],
         name=content["name"],
-        script=content["script"],
+        latin=content.get("latin", False),
+        cues=content["cues"],
         patterns=tuple(
             Pattern(
                 **{key: value for key, value in one.items() if key != "pattern"},
