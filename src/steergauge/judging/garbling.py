@@ -16,11 +16,12 @@ from steergauge.judging.words import Words
 # Chosen on the development part of the gold set, where language stays clear of them (docs/judges.md).
 _STALE_SHARE = 0.45  # of runs of three words that have occurred before
 _STALE_TAIL = 7  # words at the end that occur for the third time or more
-_POOR_WINDOWS = ((12, 4), (30, 10))  # (words, at most so many different ones)
+_POOR_WINDOWS = ((12, 4), (20, 6), (30, 10))  # (words, at most so many different ones)
 _NUMBERS_SHARE = 0.5  # of numbers among the words: a matrix, which may well repeat itself
 _LONG_WORD = 25  # characters: longer than any word but a compound or an address
 _WORDLESS_SHARE = 0.35  # letters and digits among visible characters
 
+_SIGN_RUN = re.compile(r"([^\w\s|:=\-_+*#>.~])\1{19}")
 _FRAME = re.compile(r"[\s|:=\-_+*#>`]+")  # what tables, rules and headings are drawn with
 
 
@@ -58,6 +59,8 @@ def _loop(read: Words) -> Garbling | None:
         span = Span(*read.places(_first_stale(words), count))
         return Garbling(f"loop: {stale / runs:.0%} of it repeats", span)
     first, end = _third_time(words)
+    if count <= 30 and (most := max(map(words.count, set(words)))) >= max(5, 0.6 * count):
+        return Garbling(f"one word {most} times of {count}", Span(0, len(read.text)))
     if end - first >= _STALE_TAIL and end >= count - 1:  # the last word may be cut off
         return Garbling(f"ends in a loop of {end - first} words", Span(*read.places(first, end)))
     return _poor_window(read)
@@ -115,6 +118,8 @@ def _symbols(text: str) -> Garbling | None:
     """A text with no words, or one that is mostly symbols once the frames of tables are left out."""
     bare = _FRAME.sub("", text)
     letters = sum(map(str.isalnum, bare))
+    if run := _SIGN_RUN.search(text):
+        return Garbling("a run of one sign", Span(*run.span()))
     if letters == 0 and not any(0x2190 < ord(sign) < 0xFFF0 or ord(sign) > 0xFFFF for sign in bare):
         return Garbling("no words", Span(0, len(text)))  # but a pictograph may be an answer
     if len(bare) >= 15 and letters < _WORDLESS_SHARE * len(bare):
