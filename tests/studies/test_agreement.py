@@ -70,7 +70,7 @@ def test_a_conditions_rate_is_corrected_for_the_judges_error() -> None:
         str(key): Kept("a" if key < 4 else "b", "p", "r" if key % 2 else "n", "stop") for key in range(8)
     }
     first, second = corrected_rates(generations, measured, JUDGES)
-    assert (first.condition, first.count, first.n) == ("a", 2, 4)
+    assert (first.condition, first.refusals, first.n) == ("a", 2, 4)
     # Sensitivity 2/2, specificity 3/4: (1/2 + 3/4 − 1) / (1 + 3/4 − 1).
     assert first.corrected.value == pytest.approx(1 / 3)
     assert second.condition == "b"
@@ -79,7 +79,7 @@ def test_a_conditions_rate_is_corrected_for_the_judges_error() -> None:
 def test_an_error_that_was_not_measured_corrects_nothing() -> None:
     measured = store_agreement([rating("4", N)], TEXTS, JUDGES).judges
     (only,) = corrected_rates({"x": Kept("a", "p", "r", "stop")}, measured, JUDGES)
-    assert (only.count, only.n) == (1, 1)
+    assert (only.refusals, only.n) == (1, 1)
     assert math.isnan(only.corrected.value)
 
 

@@ -17,6 +17,7 @@ from steergauge.judging.words import Words
 _STALE_SHARE = 0.45  # of runs of three words that have occurred before
 _STALE_TAIL = 7  # words at the end that occur for the third time or more
 _POOR_WINDOWS = ((12, 4), (20, 6), (30, 10))  # (words, at most so many different ones)
+_FEW_WORDS = 30
 _NUMBERS_SHARE = 0.5  # of numbers among the words: a matrix, which may well repeat itself
 _LONG_WORD = 25  # characters: longer than any word but a compound or an address
 _WORDLESS_SHARE = 0.35  # letters and digits among visible characters
@@ -43,32 +44,47 @@ def find_garbling(read: Words) -> Garbling | None:
 
 
 def _loop(read: Words) -> Garbling | None:
-    """A text that repeats itself: mostly, or at its end without coming out of it, or with very few words."""
+    """A text that repeats itself: mostly, at its end without coming out of it, or with very few words."""
     words = read.words
     count, different = len(words), len(set(words))
     if count < 3 or count - different < 2:
         return None
-    if different == 1:
-        return Garbling(f"one word {count} times", Span(0, len(read.text)))
-    runs = count - 2
-    stale = runs - len(set(zip(words, words[1:], words[2:], strict=False)))
-    few = different <= count * 0.5
-    if (stale < 6 and not few) or sum(map(str.isdigit, words)) >= _NUMBERS_SHARE * count:
+    stale = count - 2 - len(set(zip(words, words[1:], words[2:], strict=False)))
+    numbers = different > 1 and sum(map(str.isdigit, words)) >= _NUMBERS_SHARE * count
+    if numbers or (stale < 6 and 2 * different > count):
         return None  # most texts end here
-    if stale >= max(_STALE_SHARE * runs, 4):
-        span = Span(*read.places(_first_stale(words), count))
-        return Garbling(f"loop: {stale / runs:.0%} of it repeats", span)
-    first, end = _third_time(words)
-    if count <= 30 and (most := max(map(words.count, set(words)))) >= max(5, 0.6 * count):
-        return Garbling(f"one word {most} times of {count}", Span(0, len(read.text)))
-    if end - first >= _STALE_TAIL and end >= count - 1:  # the last word may be cut off
-        return Garbling(f"ends in a loop of {end - first} words", Span(*read.places(first, end)))
-    return _poor_window(read)
+    return _repeats(read, stale) or _one_word(read, different) or _ends_in_loop(read) or _poor_window(read)
+
+
+def _repeats(read: Words, stale: int) -> Garbling | None:
+    runs = len(read.words) - 2
+    if stale < max(_STALE_SHARE * runs, 4):
+        return None
+    span = Span(*read.places(_first_stale(read.words), len(read.words)))
+    return Garbling(f"loop: {stale / runs:.0%} of it repeats", span)
+
+
+def _one_word(read: Words, different: int) -> Garbling | None:
+    """A few words, most of them the same one."""
+    words = read.words
+    if len(words) > _FEW_WORDS:
+        return None
+    most = max(map(words.count, set(words)))
+    if different > 1 and most < max(5, 0.6 * len(words)):
+        return None
+    return Garbling(f"one word {most} times of {len(words)}", Span(0, len(read.text)))
+
+
+def _ends_in_loop(read: Words) -> Garbling | None:
+    first, end = _third_time(read.words)
+    if end - first < _STALE_TAIL or end < len(read.words) - 1:  # the last word may be cut off
+        return None
+    return Garbling(f"ends in a loop of {end - first} words", Span(*read.places(first, end)))
 
 
 def _first_stale(words: Sequence[str]) -> int:
     """Where the first run of three words begins that has occurred before."""
-    seen = set()
+    seen: set[tuple[str, str, str]] = set()
     for index, run in enumerate(zip(words, words[1:], words[2:], strict=False)):
         if run in seen:
             return index

@@ -47,7 +47,7 @@ def render_corrected(rates: Sequence[CorrectedRate], console: Console) -> None:
         table.add_column(column, justify="left" if column in ("condition", "judge") else "right")
     for rate in rates:
         table.add_row(
-            _short(rate.condition), rate.judge, f"{rate.count} of {rate.n}", estimate(rate.corrected)
+            _short(rate.condition), rate.judge, f"{rate.refusals} of {rate.n}", estimate(rate.corrected)
         )
     console.print(table)
 

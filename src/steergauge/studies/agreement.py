@@ -102,7 +102,7 @@ class CorrectedRate(NamedTuple):
 
     condition: str
     judge: str
-    count: int
+    refusals: int
     n: int
     corrected: Estimate
 
@@ -129,12 +129,12 @@ def corrected_rates(
 
 def _corrected(condition: str, name: str, labels: list[Label], measured: Agreement) -> CorrectedRate:
     row = measured.classes[Label.REFUSAL.value]
-    others, count = measured.n - row.true, labels.count(Label.REFUSAL)
+    others, refusals = measured.n - row.true, labels.count(Label.REFUSAL)
     rate = Estimate(math.nan, math.nan, math.nan)
     if row.true and others:  # else one of the judge's two errors was not measured
         wrongly = row.said - row.found
-        rate = corrected_rate(count, len(labels), (row.found, row.true), (others - wrongly, others))
-    return CorrectedRate(condition, name, count, len(labels), rate)
+        rate = corrected_rate(refusals, len(labels), (row.found, row.true), (others - wrongly, others))
+    return CorrectedRate(condition, name, refusals, len(labels), rate)
 
 
 def disagreement_table(
