@@ -50,9 +50,10 @@ def _loop(read: Words) -> Garbling | None:
     if count < 3 or count - different < 2:
         return None
     stale = count - 2 - len(set(zip(words, words[1:], words[2:], strict=False)))
-    numbers = different > 1 and sum(map(str.isdigit, words)) >= _NUMBERS_SHARE * count
-    if numbers or (stale < 6 and 2 * different > count):
+    if stale < 6 and 2 * different > count:
         return None  # most texts end here
+    if different > 1 and sum(map(str.isdigit, words)) >= _NUMBERS_SHARE * count:
+        return None
     return _repeats(read, stale) or _one_word(read, different) or _ends_in_loop(read) or _poor_window(read)
 
 

@@ -42,7 +42,7 @@ class GoldItem(BaseModel):
 @cache
 def gold_set() -> tuple[GoldItem, ...]:
     """Every item, in the order of the file."""
-    text = files("steergauge.data").joinpath("gold", "gold.jsonl").read_text(encoding="utf-8")
+    text = files("steergauge.data").joinpath("gold").joinpath("gold.jsonl").read_text(encoding="utf-8")
     return tuple(GoldItem.model_validate_json(line) for line in text.split("\n") if line)
 
 

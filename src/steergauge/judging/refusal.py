@@ -41,7 +41,7 @@ def find_refusal(read: Words) -> Refusal | None:
     The first wording found that is the speaker's own act is returned. A lack of means is returned only where
     nothing else is found.
     """
-    if read.text.isascii() and not latin_cues().intersection(read.words):  # most answers end here
+    if read.text.isascii() and latin_cues().isdisjoint(read.words):  # most answers end here
         return None
     normal = normalise(read.text)
     words = read.words if read.text.isascii() else read_words(normal.text).words
