@@ -11,7 +11,9 @@ ROUNDS = 7  # the fastest counts: another process can only slow a round down
 def main() -> None:
     """Prints a line a judge."""
     texts = [item.text for item in gold_set() if item.source == "steered"]
-    print(f"{len(texts)} outputs of steered models, {sum(map(len, texts)) / len(texts):.0f} characters on average")
+    print(
+        f"{len(texts)} outputs of steered models, {sum(map(len, texts)) / len(texts):.0f} characters on average"
+    )
     for name, judge in JUDGES.items():
         seconds = []
         for _ in range(ROUNDS):
