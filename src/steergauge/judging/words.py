@@ -4,7 +4,10 @@ import re
 import string
 from typing import NamedTuple
 
-_SIGNS = string.punctuation.replace("'", "") + "\ufffd，。、！？；：（）「」『』《》【】…—–“”„«»·।॥؟،؛"
+_SIGNS = (
+    string.punctuation.replace("'", "")
+    + "\ufffd\u200b\u200e\u200f\ufeff，。、！？；：（）「」『』《》【】…—–“”„«»·।॥؟،؛"
+)
 # Each sign gives one character, so that places stay as they are.
 _TO_SPACES = str.maketrans(dict.fromkeys(_SIGNS, " ") | dict.fromkeys("’‘", "'"))
 _NO_SPACES = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
