@@ -95,3 +95,12 @@ def test_a_missing_extra_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert "pip install 'steergauge[label]'" in only_mistake(run("label", "new.db"))
+
+
+def test_judges_prints_each_judges_score_on_the_test_part(run: Run) -> None:
+    outcome = run("judges")
+    assert outcome.code == 0
+    for judge in ("gauge", "study"):
+        assert f"{judge}  κ 0." in outcome.out
+    for words in ("gold precision recall refusal garbled normal", "95% intervals"):
+        assert words in " ".join(outcome.out.split())

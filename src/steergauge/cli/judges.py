@@ -10,5 +10,9 @@ def judges() -> None:
     from steergauge.studies.agreement import score_judges
 
     console = Console(soft_wrap=True)
-    console.print("Against the gold labels of the test part; 95% intervals in brackets.\n", highlight=False)
+    console.print(
+        "Against the gold labels of the test part; 95% intervals in brackets. A row is a class of the gold labels;\n"
+        "the last three columns count how the judge read it.\n",
+        highlight=False,
+    )
     render_scores(score_judges(gold_part(Part.TEST)), console, truth="gold")

@@ -11,19 +11,22 @@ from steergauge.studies.agreement import LABELS, CorrectedRate, StoreAgreement
 
 
 def render_scores(scores: Mapping[str, Agreement], console: Console, truth: str) -> None:
-    """Each reader's κ, per-class precision and recall with 95% intervals, and confusion."""
+    """Each reader's κ, per-class precision and recall with 95% intervals, and confusion.
+
+    A row is a class in truth; the last three columns count how the reader read it.
+    """
     for name, score in scores.items():
         console.print(
             f"[bold]{name}[/bold]  κ {estimate(score.kappa)}, accuracy {estimate(score.accuracy)}, n = {score.n}",
             highlight=False,
         )
         table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-        for column in ("", "precision", "recall", *(f"read {label}" for label in LABELS)):
-            table.add_column(column, justify="left" if not column else "right")
+        for column in (truth, "precision", "recall", *LABELS):
+            table.add_column(column, justify="right" if column != truth else "left", no_wrap=True)
         for label in LABELS:
             row = score.classes[label]
             counts = (str(score.confusion[label][said]) for said in LABELS)
-            table.add_row(f"{label} ({truth})", estimate(row.precision), estimate(row.recall), *counts)
+            table.add_row(label, estimate(row.precision), estimate(row.recall), *counts)
         console.print(table)
 
 
