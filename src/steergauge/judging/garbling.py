@@ -47,10 +47,11 @@ def _loop(read: Words) -> Garbling | None:
     """A text that repeats itself: mostly, at its end without coming out of it, or with very few words."""
     words = read.words
     count, different = len(words), len(set(words))
-    if count < 3 or count - different < 2:
+    few = 2 * different <= count
+    if count < 3 or count - different < (2 if few else 8):  # six runs repeat at least eight words
         return None
     stale = count - 2 - len(set(zip(words, words[1:], words[2:], strict=False)))
-    if stale < 6 and 2 * different > count:
+    if stale < 6 and not few:
         return None  # most texts end here
     if different > 1 and sum(map(str.isdigit, words)) >= _NUMBERS_SHARE * count:
         return None

@@ -64,8 +64,9 @@ def _matches(text: str, words: Sequence[str]) -> Iterator[tuple[Language, Patter
         if not language.may_decline_in(text, words):
             continue
         start = _after_opening_signs(text)
+        present = set(filter(text.__contains__, language.all_needs))
         for pattern in language.patterns:
-            if not any(map(text.__contains__, pattern.needs)):
+            if pattern.needs.isdisjoint(present):
                 continue
             if pattern.opening:
                 if found := pattern.regex.match(text, start):

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
@@ -20,7 +20,7 @@ class Pattern(_Record):
     """One wording of a refusal."""
 
     name: str = Field(description="What it is, in words: the evidence.")
-    needs: tuple[str, ...] = Field(
+    needs: frozenset[str] = Field(
         description="It is tried only where one of these stands: they are found fast."
     )
     regex: re.Pattern[str] = Field(description="On text in lower case, NFKC, with plain apostrophes.")
@@ -51,6 +51,11 @@ class Language(_Record):
     answers: re.Pattern[str] | None = Field(description="After the words: an answer begins all the same.")
     offers: re.Pattern[str] | None = Field(description="What follows a refusal and is no answer.")
     examples: Examples
+
+    @cached_property
+    def all_needs(self) -> tuple[str, ...]:
+        """What its patterns need, each once."""
+        return tuple(sorted({word for pattern in self.patterns for word in pattern.needs}))
 
     def may_decline_in(self, text: str, words: Sequence[str]) -> bool:
         """Whether any of its cues stands in a text: most languages end here."""
