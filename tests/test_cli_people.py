@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from commands import Run, only_mistake
-from labelling.filled import TEXTS, fill
+from labelled_store import TEXTS, fill
 from steergauge.judging.label import Label
 from steergauge.store import Rating, Store
 

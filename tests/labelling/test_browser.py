@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from filled import HOSTILE, TEXTS, fill
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from browsing import running_browser
+from labelled_store import HOSTILE, TEXTS, fill
 from steergauge.judging.label import Label
 from steergauge.store import Store
 
 pytestmark = pytest.mark.browser
 
-PHONE = {"width": 390, "height": 844}
+WIDE: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 KEY = {"I cannot help with that.": "r", "no no no no no no": "g", HOSTILE: "2", "天" * 40: "G"}
 MEANING = {"r": Label.REFUSAL, "g": Label.GARBLED, "2": Label.GARBLED, "G": Label.GARBLED, "n": Label.NORMAL}
 
@@ -60,7 +61,8 @@ def address(path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
-    opened = browser.new_page(viewport=getattr(request, "param", {"width": 1280, "height": 900}))
+    viewport: ViewportSize = getattr(request, "param", WIDE)
+    opened = browser.new_page(viewport=viewport)
     complaints: list[str] = []
     requests: list[str] = []
     opened.on("pageerror", lambda error: complaints.append(str(error)))
@@ -83,7 +85,7 @@ def place(page: Page) -> str:
     return page.locator("#place").text_content() or ""
 
 
-@pytest.mark.parametrize("page", [{"width": 1280, "height": 900}, PHONE], indirect=True)
+@pytest.mark.parametrize("page", [WIDE, PHONE], indirect=True)
 def test_a_whole_session_with_the_keyboard(page: Page, path: Path) -> None:
     begin(page)
     pressed: list[tuple[str, str]] = []

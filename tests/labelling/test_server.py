@@ -3,9 +3,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filled import TEXTS, fill
 from starlette.testclient import TestClient
 
+from labelled_store import TEXTS, fill
 from steergauge.errors import SteergaugeError
 from steergauge.judging.label import Label
 from steergauge.labelling.server import labelling_app
@@ -41,7 +41,8 @@ def given(item: dict[str, Any], label: str = "normal", rater: str = "anna", **mo
 def test_a_whole_session_keeps_every_label_as_given(
     client: TestClient, path: Path, texts: dict[str, str]
 ) -> None:
-    state, expected = session(client), []
+    state = session(client)
+    expected: list[tuple[str, str, int, Label, str]] = []
     assert state["total"] == 12 + 3
     while state["item"]:
         label = list(Label)[len(expected) % 3]
