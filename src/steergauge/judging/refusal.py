@@ -6,7 +6,7 @@ after it has declined.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Set
 from typing import NamedTuple
 
 from steergauge.judging.label import Kind, Span
@@ -18,6 +18,7 @@ from steergauge.judging.words import Words, read_words
 _EARLY = 320  # characters
 
 _START = re.compile(r"""[\s>*_#"'“„«「(\[\-]*(?:(?:assistant|answer|response|output|ai)\s*:\s*)?[\s*"“]*""")
+_QUOTATION_MARKS = ('"', "“", "«", "「", "„", "```")
 _QUOTATION = re.compile(
     r'"[^"\n]{2,400}(?:"|$)|“[^”\n]{2,400}(?:[”"]|$)|«[^»\n]{2,400}(?:»|$)|「[^」]{2,400}(?:」|$)'
     r"|„[^“”\n]{2,400}(?:[“”]|$)|```.*?(?:```|$)",
@@ -44,7 +45,7 @@ def find_refusal(read: Words) -> Refusal | None:
     if read.text.isascii() and latin_cues().isdisjoint(read.words):  # most answers end here
         return None
     normal = normalise(read.text)
-    words = read.words if read.text.isascii() else read_words(normal.text).words
+    words = set(read.words if read.text.isascii() else read_words(normal.text).words)
     lacking: Refusal | None = None
     for language, pattern, found in _matches(normal.text, words):
         if _is_quoted(normal.text, found) or _is_reported(normal.text, found, language):
@@ -58,7 +59,7 @@ def find_refusal(read: Words) -> Refusal | None:
     return lacking
 
 
-def _matches(text: str, words: Sequence[str]) -> Iterator[tuple[Language, Pattern, re.Match[str]]]:
+def _matches(text: str, words: Set[str]) -> Iterator[tuple[Language, Pattern, re.Match[str]]]:
     """Every wording found, language by language, in the order of its file."""
     for language in languages():
         if not language.may_decline_in(text, words):
@@ -84,6 +85,8 @@ def _after_opening_signs(text: str) -> int:
 
 def _is_quoted(text: str, found: re.Match[str]) -> bool:
     """Whether the words stand between quotation marks, or in code; a text quoted whole is its speaker's."""
+    if not any(map(text.__contains__, _QUOTATION_MARKS)):
+        return False
     for quotation in _QUOTATION.finditer(text):
         if quotation.start() < found.start() and found.end() <= quotation.end():
             return len(quotation[0]) < 0.9 * len(text.strip())

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Set
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
@@ -57,11 +57,11 @@ class Language(_Record):
         """What its patterns need, each once."""
         return tuple(sorted({word for pattern in self.patterns for word in pattern.needs}))
 
-    def may_decline_in(self, text: str, words: Sequence[str]) -> bool:
+    def may_decline_in(self, text: str, words: Set[str]) -> bool:
         """Whether any of its cues stands in a text: most languages end here."""
         if self.latin:
             return not self.cues.isdisjoint(words)
-        return any(map(text.__contains__, self.cues))
+        return not text.isascii() and any(map(text.__contains__, self.cues))
 
 
 @cache
