@@ -22,6 +22,7 @@ _NUMBERS_SHARE = 0.5  # of numbers among the words: a matrix, which may well rep
 _LONG_WORD = 25  # characters: longer than any word but a compound or an address
 _WORDLESS_SHARE = 0.35  # letters and digits among visible characters
 
+_DIGIT = re.compile(r"\d")
 _SIGN_RUN = re.compile(r"([^\w\s|:=\-_+*#>.~])\1{19}")
 _FRAME = re.compile(r"[\s|:=\-_+*#>`]+")  # what tables, rules and headings are drawn with
 
@@ -53,7 +54,11 @@ def _loop(read: Words) -> Garbling | None:
     stale = count - 2 - len(set(zip(words, words[1:], words[2:], strict=False)))
     if stale < 6 and not few:
         return None  # most texts end here
-    if different > 1 and sum(map(str.isdigit, words)) >= _NUMBERS_SHARE * count:
+    if (
+        different > 1
+        and _DIGIT.search(read.spaced)
+        and sum(map(str.isdigit, words)) >= _NUMBERS_SHARE * count
+    ):
         return None
     return _repeats(read, stale) or _one_word(read, different) or _ends_in_loop(read) or _poor_window(read)
 
