@@ -22,7 +22,7 @@ from steergauge.report.tables import write_table
 from steergauge.steering.engine import Decoding, Generation, Request
 from steergauge.steering.operation import Operation
 from steergauge.steering.steering import Steering, unsteered
-from steergauge.store import VERSION, Addressed, Setting, Store, address
+from steergauge.store import VERSION, Addressed, Rating, Setting, Store, address
 
 SETTING = Setting("fingerprint", "torch 1")
 BLOCKS, WIDTH = 4, 8
@@ -209,6 +209,50 @@ def test_labels_are_kept_and_can_be_made_again(store: Store) -> None:
     assert list(table["key"]) == ["a", "b"]
     assert list(table["label"]) == ["refusal", "normal"]
     assert list(table["evidence"]) == ["i cannot", "no keyword"]
+
+
+def test_what_people_say_is_kept_as_they_gave_it_and_nothing_is_overwritten(store: Store, path: Path) -> None:
+    store.add(SETTING, [made("a"), made("b")])
+    given = [
+        Rating("b", "anna", 1, Label.NORMAL, ""),
+        Rating("a", "anna", 1, Label.REFUSAL, 'a "note",\nof two lines'),
+        Rating("b", "ben", 1, Label.GARBLED, ""),
+        Rating("b", "anna", 1, Label.GARBLED, "a changed mind"),
+        Rating("b", "anna", 2, Label.NORMAL, ""),
+    ]
+    for rating in given:
+        store.rate(rating)
+    assert store.ratings() == given
+    with Store(path) as again:
+        assert again.ratings() == given
+
+
+def test_every_generation_is_read_with_its_condition(store: Store) -> None:
+    steerings = [Steering(unit(0), np.full(BLOCKS, dose), 0) for dose in (1.0, 2.0, 2.0)]
+    store.add(SETTING, [made(str(key), f"text {key}", steering) for key, steering in enumerate(steerings)])
+    kept = store.generations()
+    assert {key: one[1:] for key, one in kept.items()} == {
+        str(key): ("a prompt", f"text {key}", "stop") for key in range(3)
+    }
+    assert kept["0"].condition != kept["1"].condition == kept["2"].condition
+
+
+def test_a_store_of_version_1_is_brought_up_to_date_with_all_it_holds(path: Path) -> None:
+    with Store(path) as store:
+        store.add(SETTING, [made("a", "I cannot help with that.")])
+        store.label(StudyJudge(), {"a": "I cannot help with that."})
+        before = store.to_pandas()
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE ratings")  # what version 2 added
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with Store(path) as store:
+        assert store.to_pandas().equals(before)
+        assert store.ratings() == []
+        store.rate(Rating("a", "anna", 1, Label.REFUSAL, ""))
+    assert rows(path, "PRAGMA user_version") == [(VERSION,)]
+    with Store(path) as store:
+        assert len(store.ratings()) == 1
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,14 @@ from typing import Any, NamedTuple, Self
 import pandas as pd
 
 from steergauge.errors import SteergaugeError
-from steergauge.judging.label import Judge, Judgement
+from steergauge.judging.label import Judge, Judgement, Label
 from steergauge.steering.engine import Generation, Request
 
-VERSION = 1
+VERSION = 2
 
-_TABLES = """
+# What each version added; a store of an older one is brought up to date when it is opened.
+_TABLES = {
+    1: """
 CREATE TABLE models (fingerprint TEXT PRIMARY KEY, description TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE vectors (digest TEXT PRIMARY KEY, float32 BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE runs (study TEXT PRIMARY KEY, resolved TEXT NOT NULL) WITHOUT ROWID;
@@ -43,7 +45,19 @@ CREATE TABLE labels (
     evidence TEXT NOT NULL,
     PRIMARY KEY (key, judge, version)
 ) WITHOUT ROWID;
-"""
+""",
+    2: """
+CREATE TABLE ratings (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL REFERENCES generations (key),
+    rater TEXT NOT NULL,
+    showing INTEGER NOT NULL,
+    label TEXT NOT NULL,
+    note TEXT NOT NULL,
+    given TEXT NOT NULL
+);
+""",
+}
 
 # SQLite takes at most 32,766 values in a statement; a thousand keeps it quick and far from that.
 _AT_ONCE = 1000
@@ -80,6 +94,25 @@ class Addressed(NamedTuple):
     rendered: str
 
 
+class Rating(NamedTuple):
+    """A label that a person gave to a generation. People's labels are facts: they are kept as given."""
+
+    key: str
+    rater: str
+    showing: int  # 1, or 2 where the rater was shown the output again to measure how steady they are
+    label: Label
+    note: str
+
+
+class Kept(NamedTuple):
+    """A generation as those read it who label outputs; equal conditions are equal texts."""
+
+    condition: str  # model, steering and decoding
+    prompt: str
+    text: str
+    finish: str
+
+
 class Store:
     """Generations by content address. Opens the database, and makes it where there is none.
 
@@ -108,10 +141,10 @@ class Store:
         self._refuse_other_databases()  # first: nothing is written into what is not ours
         self._use_write_ahead_log()
         with self._transaction():
-            if self._version() == 0:  # another process may have made it by now
-                for statement in filter(str.strip, _TABLES.split(";")):
+            for version in range(self._version() + 1, VERSION + 1):  # another process may have done it by now
+                for statement in filter(str.strip, _TABLES[version].split(";")):
                     self._database.execute(statement)
-                self._database.execute(f"PRAGMA user_version = {VERSION}")
+                self._database.execute(f"PRAGMA user_version = {version}")
 
     def _use_write_ahead_log(self) -> None:
         deadline = time.monotonic() + _PATIENCE
@@ -211,11 +244,42 @@ class Store:
             self._database.executemany(
                 "INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?, ?)",
                 [
-                    (key, judge.name, judge.version, label.value, evidence)
-                    for key, (label, evidence) in judged.items()
+                    (key, judge.name, judge.version, judgement.label.value, judgement.evidence)
+                    for key, judgement in judged.items()
                 ],
             )
         return judged
+
+    def generations(self) -> dict[str, Kept]:
+        """Every generation with the condition that it was made under, by address."""
+        with self._told():
+            rows = self._database.execute(
+                "SELECT key, model || ' ' || steering || ' ' || decoding, prompt, text, finish FROM generations"
+            ).fetchall()
+        return {key: Kept(*row) for key, *row in rows}
+
+    def rate(self, rating: Rating) -> None:
+        """Keeps a person's label as it was given. A changed mind is a further rating; none is overwritten."""
+        with self._transaction():
+            self._database.execute(
+                "INSERT INTO ratings (key, rater, showing, label, note, given) VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    rating.key,
+                    rating.rater,
+                    rating.showing,
+                    rating.label.value,
+                    rating.note,
+                    datetime.now(UTC).isoformat(timespec="seconds"),
+                ),
+            )
+
+    def ratings(self) -> list[Rating]:
+        """Every label that a person gave, in the order given."""
+        with self._told():
+            rows = self._database.execute(
+                "SELECT key, rater, showing, label, note FROM ratings ORDER BY id"
+            ).fetchall()
+        return [Rating(key, rater, showing, Label(label), note) for key, rater, showing, label, note in rows]
 
     def to_pandas(self) -> pd.DataFrame:
         """Every generation with its labels: one row a generation and judge."""

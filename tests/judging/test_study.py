@@ -163,7 +163,7 @@ SCRAPS = st.lists(
 
 @given(st.text() | SCRAPS.map(" ".join) | SCRAPS.map("".join))
 def test_every_text_has_one_label_whose_evidence_is_true_of_it(text: str) -> None:
-    label, evidence = judge(text)
+    label, evidence, *_ = judge(text)
     holding = [rule for rule, holds in GARBLED_RULES.items() if holds(text)]
     found = [keyword for keyword in KEYWORDS if keyword in text.lower()]
     if holding:
@@ -217,5 +217,5 @@ def test_a_judge_is_found_by_its_name() -> None:
 def test_an_unknown_judge_is_refused_with_the_near_names() -> None:
     with pytest.raises(SteergaugeError, match=r"no judge 'studdy': did you mean study\?"):
         find_judge("studdy")
-    with pytest.raises(SteergaugeError, match=r"no judge 'qqq': known: study"):
+    with pytest.raises(SteergaugeError, match=r"no judge 'qqq': known: gauge, study"):
         find_judge("qqq")

@@ -1,14 +1,13 @@
-"""The page in a real browser: Debian's chromium, or the one that STEERGAUGE_CHROMIUM names."""
+"""The page in a real browser."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from browsing import running_browser
 from steergauge.report.html import write_html
 
 from .example import HOSTILE, example, invalid_example
@@ -16,16 +15,6 @@ from .test_stability import stability
 
 pytestmark = pytest.mark.browser
 
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 RESULT = example()
 assert RESULT.best
 BEST = RESULT.best.condition
@@ -54,16 +43,8 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("STEERGAUGE_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if not found or not Path(found).exists():
-        pytest.fail(
-            f"no chromium ({found or ', '.join(names)}): apt install chromium, or set STEERGAUGE_CHROMIUM"
-        )
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+    with running_browser() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,14 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 
+from steergauge.cli.agreement import agreement
 from steergauge.cli.audit import audit
 from steergauge.cli.calibrate import calibrate
 from steergauge.cli.direction import direction
 from steergauge.cli.export import export
 from steergauge.cli.gauge import gauge
+from steergauge.cli.judges import judges
+from steergauge.cli.label import label
 from steergauge.cli.models import list_models, pull_model
 from steergauge.cli.pairs import pairs
 from steergauge.cli.parity import parity
@@ -30,7 +33,20 @@ models_app = typer.Typer(help="Lists the models known by name, or gets one.", ri
 app.add_typer(models_app, name="models")
 
 # Every command, in the order in which `--help` lists them.
-for command in (gauge, pairs, stability, direction, parity, calibrate, audit, export):
+COMMANDS = (
+    gauge,
+    pairs,
+    stability,
+    direction,
+    parity,
+    judges,
+    label,
+    agreement,
+    audit,
+    calibrate,
+    export,
+)
+for command in COMMANDS:
     app.command()(command)
 models_app.callback(invoke_without_command=True)(list_models)
 models_app.command("pull")(pull_model)

@@ -1,10 +1,12 @@
 """The judges there are, by name."""
 
 from steergauge.errors import SteergaugeError, nearest
+from steergauge.judging.gauge import GaugeJudge
 from steergauge.judging.label import Judge
 from steergauge.judging.study import StudyJudge
 
 JUDGES: dict[str, Judge] = {
+    "gauge": GaugeJudge(),
     "study": StudyJudge(),
 }
 

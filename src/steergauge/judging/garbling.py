@@ -1,0 +1,178 @@
+"""Whether a text is language at all: loops, symbols, mixed scripts. No model takes part.
+
+A text that stands still says the same three words over and over; so everything about loops is counted from
+one thing, how often each run of three words has occurred before. That finds a repeated word, phrase, sentence
+and line of any length alike, also one that is cut off in the middle or changes a little each time, and it
+costs one pass. Characters are words where a script has no spaces, and inside a word too long to be one.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from steergauge.judging.label import Span
+from steergauge.judging.words import Words
+
+# Chosen on the development part of the gold set, where language stays clear of them (docs/judges.md).
+_STALE_SHARE = 0.45  # of runs of three words that have occurred before
+_STALE_TAIL = 7  # words at the end that occur for the third time or more
+_POOR_WINDOWS = ((12, 4), (20, 6), (30, 10))  # (words, at most so many different ones)
+_FEW_WORDS = 30
+_NUMBERS_SHARE = 0.5  # of numbers among the words: a matrix, which may well repeat itself
+_LONG_WORD = 25  # characters: longer than any word but a compound or an address
+_WORDLESS_SHARE = 0.35  # letters and digits among visible characters
+
+_DIGIT = re.compile(r"\d")
+_SIGN_RUN = re.compile(r"([^\w\s|:=\-_+*#>.~])\1{19}")
+_FRAME = re.compile(r"[\s|:=\-_+*#>`]+")  # what tables, rules and headings are drawn with
+
+
+class Garbling(NamedTuple):
+    """What is wrong with a text, in words, and where."""
+
+    rule: str
+    span: Span
+
+
+def find_garbling(read: Words) -> Garbling | None:
+    """Finds out whether a text is garbled; None when it is language."""
+    text, words = read.text, read.words
+    if 2 * len("".join(words)) <= len(text) and (found := _symbols(text)):
+        return found
+    if not text.isascii() and (found := _mixed_scripts(text)):
+        return found
+    return _loop(read) or _long_words(text, words)
+
+
+def _loop(read: Words) -> Garbling | None:
+    """A text that repeats itself: mostly, at its end without coming out of it, or with very few words."""
+    words = read.words
+    count, different = len(words), len(set(words))
+    few = 2 * different <= count
+    if count < 3 or count - different < (2 if few else 8):  # six runs repeat at least eight words
+        return None
+    stale = count - 2 - len(set(zip(words, words[1:], words[2:], strict=False)))
+    if stale < 6 and not few:
+        return None  # most texts end here
+    if (
+        different > 1
+        and _DIGIT.search(read.spaced)
+        and sum(map(str.isdigit, words)) >= _NUMBERS_SHARE * count
+    ):
+        return None
+    return _repeats(read, stale) or _one_word(read, different) or _ends_in_loop(read) or _poor_window(read)
+
+
+def _repeats(read: Words, stale: int) -> Garbling | None:
+    runs = len(read.words) - 2
+    if stale < max(_STALE_SHARE * runs, 4):
+        return None
+    span = Span(*read.places(_first_stale(read.words), len(read.words)))
+    return Garbling(f"loop: {stale / runs:.0%} of it repeats", span)
+
+
+def _one_word(read: Words, different: int) -> Garbling | None:
+    """A few words, most of them the same one."""
+    words = read.words
+    if len(words) > _FEW_WORDS:
+        return None
+    most = max(map(words.count, set(words)))
+    if different > 1 and most < max(5, 0.6 * len(words)):
+        return None
+    return Garbling(f"one word {most} times of {len(words)}", Span(0, len(read.text)))
+
+
+def _ends_in_loop(read: Words) -> Garbling | None:
+    first, end = _third_time(read.words)
+    if end - first < _STALE_TAIL or end < len(read.words) - 1:  # the last word may be cut off
+        return None
+    return Garbling(f"ends in a loop of {end - first} words", Span(*read.places(first, end)))
+
+
+def _first_stale(words: Sequence[str]) -> int:
+    """Where the first run of three words begins that has occurred before."""
+    seen: set[tuple[str, str, str]] = set()
+    for index, run in enumerate(zip(words, words[1:], words[2:], strict=False)):
+        if run in seen:
+            return index
+        seen.add(run)
+    return 0
+
+
+def _third_time(words: Sequence[str]) -> tuple[int, int]:
+    """The last stretch of words, as (first, end), whose runs of three all occur for the third time or more."""
+    seen: dict[tuple[str, str, str], int] = {}
+    first = end = 0
+    for index, run in enumerate(zip(words, words[1:], words[2:], strict=False)):
+        before = seen.get(run, 0)
+        seen[run] = before + 1
+        if before >= 2:
+            if index > end - 2:
+                first = index
+            end = index + 3
+    return first, end
+
+
+def _poor_window(read: Words) -> Garbling | None:
+    """A stretch with few different words, in any order."""
+    words = read.words
+    for size, most in _POOR_WINDOWS:
+        for start in range(0, len(words) - size + 1, size // 6):
+            different = len(set(words[start : start + size]))
+            if different <= most:
+                span = Span(*read.places(start, start + size))
+                return Garbling(f"{different} different words in a stretch of {size}", span)
+    return None
+
+
+def _long_words(text: str, words: Sequence[str]) -> Garbling | None:
+    """A loop without spaces, such as "backbackback", which is most of the text or very long."""
+    if not words or max(map(len, words)) < max(_LONG_WORD, min(0.3 * len(text), 60)):
+        return None
+    longest = max(words, key=len)
+    runs = len(longest) - 2
+    if len(set(zip(longest, longest[1:], longest[2:], strict=False))) > (1 - _STALE_SHARE) * runs:
+        return None
+    start = max(text.lower().find(longest), 0)
+    return Garbling("loop inside a word", Span(start, min(start + len(longest), len(text))))
+
+
+def _symbols(text: str) -> Garbling | None:
+    """A text with no words, or one that is mostly symbols once the frames of tables are left out."""
+    bare = _FRAME.sub("", text)
+    letters = sum(map(str.isalnum, bare))
+    if run := _SIGN_RUN.search(text):
+        return Garbling("a run of one sign", Span(*run.span()))
+    if letters == 0 and not any(0x2190 < ord(sign) < 0xFFF0 or ord(sign) > 0xFFFF for sign in bare):
+        return Garbling("no words", Span(0, len(text)))  # but a pictograph may be an answer
+    if len(bare) >= 15 and letters < _WORDLESS_SHARE * len(bare):
+        return Garbling("mostly symbols", Span(0, len(text)))
+    return None
+
+
+_SCRIPTS = re.compile(
+    "(?P<latin>[A-Za-z\u00c0-\u024f\u1e00-\u1eff]+)|(?P<cyrillic>[\u0400-\u052f]+)|(?P<greek>[\u0370-\u03ff]+)"
+    "|(?P<arabic>[\u0600-\u06ff\u0750-\u077f]+)|(?P<hebrew>[\u0590-\u05ff]+)|(?P<indic>[\u0900-\u0d7f]+)"
+    "|(?P<thai>[\u0e00-\u0eff]+)|(?P<hangul>[\uac00-\ud7af\u1100-\u11ff]+)"
+    "|(?P<han>[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+)"
+)
+
+
+def _mixed_scripts(text: str) -> Garbling | None:
+    """Scripts that change in mid-sentence, again and again; a list of translations sets them off with signs."""
+    changes: list[tuple[int, bool]] = []
+    scripts = set()
+    previous: re.Match[str] | None = None
+    for found in _SCRIPTS.finditer(text):
+        scripts.add(found.lastgroup)
+        if previous is not None and previous.lastgroup != found.lastgroup:
+            between = text[previous.end() : found.start()]
+            if between in ("", " "):
+                changes.append(
+                    (found.start(), between == "" and "han" not in (found.lastgroup, previous.lastgroup))
+                )
+        previous = found
+    inside = sum(glued for _, glued in changes)
+    if (len(scripts) >= 3 and len(changes) >= 4) or inside >= 3:
+        return Garbling("scripts mixed in mid-sentence", Span(changes[0][0], changes[-1][0]))
+    return None

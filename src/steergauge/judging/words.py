@@ -1,0 +1,46 @@
+"""A text as words, in lower case and without punctuation; characters are words where a script has no spaces."""
+
+import re
+import string
+from typing import NamedTuple
+
+_SIGNS = (
+    string.punctuation.replace("'", "")
+    + "\ufffd\u200b\u200e\u200f\ufeff，。、！？；：（）「」『』《》【】…—–“”„«»·।॥؟،؛"
+)
+# Each sign gives one character, so that places stay as they are.
+_TO_SPACES = str.maketrans(dict.fromkeys(_SIGNS, " ") | dict.fromkeys("’‘", "'"))
+_NO_SPACES = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+_HAS_NO_SPACES = re.compile(f"[{_NO_SPACES}]")
+_WORD = re.compile(f"[{_NO_SPACES}]|[^\\s{_NO_SPACES}]+")
+_LIST_MARKER = re.compile(r"^[ \t]*\d{1,3}[.)](?=\s)", re.MULTILINE)
+
+
+class Words(NamedTuple):
+    """A text, the same text with spaces for everything that is no word, and its words."""
+
+    text: str
+    spaced: str
+    words: list[str]
+
+    def places(self, first: int, end: int) -> tuple[int, int]:
+        """Where the words first … end − 1 stand in the text."""
+        if self.spaced.isascii() or not _HAS_NO_SPACES.search(self.spaced):
+            start = len(self.spaced) - len(self.spaced.split(None, first)[first])
+            rest = self.spaced.split(None, end)[end:]
+            return start, len(self.spaced[: len(self.spaced) - len(rest[0])].rstrip()) if rest else len(
+                self.spaced.rstrip()
+            )
+        found = list(_WORD.finditer(self.spaced))
+        return found[first].start(), found[end - 1].end()
+
+
+def read_words(text: str) -> Words:
+    """Splits a text into words. The numbers that count the lines of a list are none."""
+    spaced = text
+    if "\n2" in text:
+        spaced = _LIST_MARKER.sub(lambda marker: " " * len(marker[0]), text)
+    spaced = spaced.translate(_TO_SPACES)
+    if spaced.isascii() or not _HAS_NO_SPACES.search(spaced):
+        return Words(text, spaced, spaced.lower().split())
+    return Words(text, spaced, _WORD.findall(spaced.lower()))
