@@ -104,3 +104,12 @@ def test_judges_prints_each_judges_score_on_the_test_part(run: Run) -> None:
         assert f"{judge}  κ 0." in outcome.out
     for words in ("gold precision recall refusal garbled normal", "95% intervals"):
         assert words in " ".join(outcome.out.split())
+
+
+def test_peoples_labels_are_exported_as_given(run: Run, labelled: Path, tmp_path: Path) -> None:
+    assert run("export", labelled, "ratings.csv", "--ratings").code == 0
+    table = pd.read_csv(tmp_path / "ratings.csv", keep_default_na=False)
+    with Store(labelled) as store:
+        given = [(one.key, one.rater, one.showing, one.label.value, one.note) for one in store.ratings()]
+    assert list(table.itertuples(index=False, name=None)) == given
+    assert len(given) == 36

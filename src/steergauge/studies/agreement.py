@@ -150,6 +150,12 @@ def disagreement_table(
     )
 
 
+def ratings_table(ratings: Iterable[Rating]) -> pd.DataFrame:
+    """One row a label that a person gave, in the order given."""
+    rows = [rating._asdict() | {"label": rating.label.value} for rating in ratings]
+    return pd.DataFrame(rows, columns=list(Rating._fields))
+
+
 def _by_output(first: Mapping[str, Mapping[str, Label]]) -> dict[str, dict[str, Label]]:
     found: defaultdict[str, dict[str, Label]] = defaultdict(dict)
     for rater, labels in first.items():
