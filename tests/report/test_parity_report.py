@@ -81,6 +81,8 @@ def test_the_figure_puts_each_mark_where_its_numbers_are() -> None:
     ys = [mark.y for row in plot.rows for mark in row.marks]
     assert ys == sorted(set(ys))
     assert max(ys) < plot.height
+    assert plot.unsteered == pytest.approx(RATE_LEFT + 0.1 * (RATE_RIGHT - RATE_LEFT), abs=0.1)
+    assert plot.least_cosine == pytest.approx(COSINE_LEFT + 0.975 * (COSINE_RIGHT - COSINE_LEFT), abs=0.1)
     assert set(parity_figure.ROLE.values()) <= {"cosine", "behaviour", "undecided", "harmless"}
 
 

@@ -54,13 +54,19 @@ class Row(NamedTuple):
 
 
 class DotPlot(NamedTuple):
-    """The figure in the coordinates of its view box."""
+    """The figure in the coordinates of its view box.
+
+    Attributes:
+        least_cosine: where the line stands below which a mistake is visible in the cosine.
+        unsteered: where the unsteered model's refusal rate stands.
+    """
 
     height: float
     rows: list[Row]
     cosine_ticks: list[Tick]
     rate_ticks: list[Tick]
     least_cosine: float
+    unsteered: float
 
 
 def dot_plot(result: ParityResult) -> DotPlot:
@@ -80,6 +86,7 @@ def dot_plot(result: ParityResult) -> DotPlot:
         ],
         rate_ticks=[Tick(_rate_x(share / 4), f"{25 * share}%") for share in range(5)],
         least_cosine=_cosine_x(LEAST_COSINE),
+        unsteered=_rate_x(result.unsteered.refusal.rate or 0.0),
     )
 
 
