@@ -46,9 +46,13 @@ def test_every_row_of_every_family_moves_by_exactly_its_own_dose_at_its_own_bloc
     after = steered_pass(model, PROMPTS, steerings)
     for row, steering in enumerate(steerings):
         first = steering.first_block
-        assert torch.equal(after.streams[:first, row], before.streams[:first, row])
         expected = before.streams[first, row] + added(steering, first)  # at every position
-        assert torch.equal(after.streams[first, row], expected)
+        # Experts take the tokens of all rows together: how many they are, and so the last bit, is up to the others.
+        rounding = 1e-5 if family == "qwen3-moe" else 0.0
+        torch.testing.assert_close(
+            after.streams[:first, row], before.streams[:first, row], rtol=rounding, atol=rounding
+        )
+        torch.testing.assert_close(after.streams[first, row], expected, rtol=rounding, atol=rounding)
         if first + 1 < BLOCKS:  # and what the next block made of it is not what it was
             assert not torch.allclose(
                 after.streams[first + 1, row], before.streams[first + 1, row], atol=1e-3

@@ -88,7 +88,7 @@ def operation_of(unit: DoseUnit, operation: Operation | None = None) -> Operatio
         SteergaugeError: the operation takes no dose, or none in that unit.
     """
     if operation is None:
-        return Operation.CLAMP if unit is DoseUnit.CLAMP else Operation.ADD
+        operation = Operation.CLAMP if unit is DoseUnit.CLAMP else Operation.ADD
     if operation is Operation.ABLATE:
         raise SteergaugeError(
             "ablation takes the whole component away, so it has no dose, and what is measured here is what a "
