@@ -44,7 +44,7 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     doses: Annotated[str | None, typer.Option(help="Doses to try. Default: from the model.")] = None,
     head_doses: Annotated[
         str, typer.Option(help="Doses of iti, in standard deviations of each head.")
-    ] = "5,10,20,40,80",
+    ] = "2.5,5,10,15,20",
     unit: Annotated[Unit, typer.Option(help="What doses multiply.")] = Unit.RAW,
     operation: Annotated[
         str | None,
