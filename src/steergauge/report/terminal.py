@@ -217,7 +217,7 @@ def _print_methods(methods: SideBySide, directions: Sequence[DirectionRecord], c
             table.add_row(
                 plain(best.method),
                 str(best.block),
-                words.number(best.dose.value),
+                words.short_dose(best.dose),
                 _rate(best.reported_on),
                 words.percent(best.garbled_on_reported.rate),
                 words.points(against.difference) if against else words.NOTHING,

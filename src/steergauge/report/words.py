@@ -133,6 +133,11 @@ def dose_words(value: float, unit: str) -> str:
     return _DOSE.get(unit, "{} " + unit).format(number(value))
 
 
+def short_dose(dose: DoseRecord) -> str:
+    """A dose for a table in which heads stand beside the stream."""
+    return number(dose.value) + (" σ" if dose.unit == "sigma" else "")
+
+
 def dose_heading(protocol: ProtocolRecord, unit: str) -> str:
     """What a method's doses are; and where they go, as far as it is not where the study's do."""
     if unit == "sigma":
