@@ -44,7 +44,7 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     doses: Annotated[str | None, typer.Option(help="Doses to try. Default: from the model.")] = None,
     head_doses: Annotated[
         str, typer.Option(help="Doses of iti, in standard deviations of each head.")
-    ] = "2.5,5,10,15,20",
+    ] = "2,3,5,7,10",
     unit: Annotated[Unit, typer.Option(help="What doses multiply.")] = Unit.RAW,
     operation: Annotated[
         str | None,

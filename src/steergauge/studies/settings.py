@@ -54,7 +54,7 @@ class GaugeSettings(BaseModel):
         default=None, min_length=1, description="None: from the catalogue, else from the residual norms."
     )
     head_doses: tuple[float, ...] = Field(
-        default=(2.5, 5, 10, 15, 20), min_length=1, description="Of iti, in standard deviations of each head."
+        default=(2, 3, 5, 7, 10), min_length=1, description="Of iti, in standard deviations of each head."
     )
     max_new_tokens: int = Field(default=100, ge=1)
     judge: str = "study"
