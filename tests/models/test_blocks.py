@@ -229,3 +229,13 @@ def test_a_stream_changed_as_it_enters_a_block_is_what_the_block_before_changed_
     assert torch.equal(before, after)
     assert torch.equal(before[0], unchanged[0])
     assert not torch.allclose(before[1:], unchanged[1:], atol=1e-3)
+
+
+def test_what_a_reader_returns_does_not_become_the_stream(phantom_model: Model) -> None:
+    ids = phantom_model.template.encode(["Tell me a joke"], "cpu")
+    arguments = (ids["input_ids"], ids["attention_mask"])
+    with torch.inference_mode():
+        alone = phantom_model.forward(*arguments)
+        with reading(phantom_model.blocks.modules, lambda _block, stream: torch.zeros_like(stream)):  # type: ignore[arg-type]
+            read = phantom_model.forward(*arguments)
+    assert torch.equal(read, alone)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from steergauge.activations.hooks import capture
+from steergauge.directions.extract import read_contrast
 from steergauge.errors import InstrumentError
 from steergauge.steering.intervention import Intervention
 from steergauge.studies.calibrate import Calibration, calibrate
@@ -43,14 +43,15 @@ def test_a_dose_that_is_off_does_not_pass_the_checks_before_a_sweep(monkeypatch:
 
 
 def test_a_reader_that_is_off_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    read, rng = capture, np.random.default_rng(0)
+    read, rng = read_contrast, np.random.default_rng(0)
 
     def noisy(*arguments: object) -> object:
         found = read(*arguments)  # type: ignore[arg-type]
-        found.values[...] += rng.normal(size=found.values.shape)
+        for readings in found:
+            readings[...] += rng.normal(size=readings.shape)
         return found
 
-    monkeypatch.setattr("steergauge.studies.calibrate.capture", noisy)
+    monkeypatch.setattr("steergauge.studies.calibrate.read_contrast", noisy)
     monkeypatch.setattr("steergauge.studies.calibrate._flips", lambda *_: _passed())
     monkeypatch.setattr("steergauge.studies.calibrate._verdict", lambda *_: _passed())
     assert [one.passed for one in calibrate("cpu")] == [False] + [True] * 7

@@ -11,6 +11,7 @@ from steergauge.activations.activations import Capture
 from steergauge.activations.backends import BACKENDS
 from steergauge.activations.faults import no_chat_template
 from steergauge.directions.dim import difference_in_means
+from steergauge.directions.extract import read_contrast
 from steergauge.models.loading import Model
 from steergauge.models.phantom import Phantom
 from steergauge.prompts import study_contrast_set, study_evaluation_set
@@ -19,11 +20,11 @@ from steergauge.steering.engine import Decoding, Request
 from steergauge.steering.steering import Steering
 from steergauge.steering.torch_engine import TorchEngine
 from steergauge.store import Store
-from steergauge.studies.contrast_readings import read_contrast
 from steergauge.studies.parity import parity
 from steergauge.studies.parity_result import FaultRecord, ParityResult, Visibility
 from steergauge.studies.parity_settings import ParitySettings
 from steergauge.studies.run import Runner, Silent
+from steergauge.studies.tool_readings import ToolReadings
 
 PROMPTS = [prompt.text for prompt in study_evaluation_set().prompts]
 BLOCK, DOSE = 3, 3.0  # refuses all thirty, garbles none
@@ -193,7 +194,7 @@ def test_the_default_dose_is_a_tenth_of_the_residual_norm_in_two_digits(
 
 
 def test_a_block_whose_classes_do_not_differ_does_not_spoil_the_others(phantom_model: Model) -> None:
-    read = read_contrast(hooks.capture, phantom_model, study_contrast_set())
+    read = ToolReadings(*read_contrast(phantom_model, study_contrast_set(), hooks.capture))
     flat = type(read)(read.positive.copy(), read.negative.copy())
     flat.positive[:, 0] = flat.negative[:, 0] = 1.0
     assert flat.cosines(read)[0] is None

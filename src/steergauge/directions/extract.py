@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from steergauge.activations import hooks
+from steergauge.activations.activations import Capture
 from steergauge.activations.heads import capture_heads
-from steergauge.activations.hooks import capture
 from steergauge.directions.direction import Direction, ExtractedDirection
 from steergauge.directions.head_direction import HeadDirection
 from steergauge.directions.iti import inference_time_intervention
@@ -50,8 +51,10 @@ def require_methods(names: Sequence[str]) -> None:
             raise SteergaugeError(f"no extraction method {name!r}; {nearest(name, known)}")
 
 
-def read_contrast(model: Model, contrast_set: ContrastSet) -> ContrastReadings:
-    """Reads both classes, unsteered."""
+def read_contrast(
+    model: Model, contrast_set: ContrastSet, capture: Capture = hooks.capture
+) -> ContrastReadings:
+    """Reads both classes, unsteered and each by itself, with the reference backend or another."""
     return ContrastReadings(
         capture(model, contrast_set.positive).at(-1), capture(model, contrast_set.negative).at(-1)
     )

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from steergauge.errors import SteergaugeError
 from steergauge.models.calls import Call, record_calls, same
@@ -45,14 +46,15 @@ def reading(modules: Sequence[nn.Module], read: Callable[[int, Tensor], None]) -
     """Calls `read(k, r_k)` with each block's stream (batch, tokens, width) while the context is open."""
 
     def hook(index: int) -> Callable[..., None]:
-        return lambda _module, _inputs, output: read(index, stream_of(output))
+        def told(_module: nn.Module, _inputs: Any, output: BlockOutput) -> None:
+            read(index, stream_of(output))  # what a hook returns would take the place of the output
 
-    handles = [module.register_forward_hook(hook(index)) for index, module in enumerate(modules)]
-    try:
+        return told
+
+    with _removed_at_the_end(
+        [module.register_forward_hook(hook(index)) for index, module in enumerate(modules)]
+    ):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -67,15 +69,13 @@ def entering(modules: Sequence[nn.Module], change: Callable[[int, Tensor], Tenso
 
         return changed
 
-    handles = [
-        module.register_forward_pre_hook(hook(index), with_kwargs=True)
-        for index, module in enumerate(modules)
-    ]
-    try:
+    with _removed_at_the_end(
+        [
+            module.register_forward_pre_hook(hook(index), with_kwargs=True)
+            for index, module in enumerate(modules)
+        ]
+    ):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -85,12 +85,19 @@ def leaving(modules: Sequence[nn.Module], change: Callable[[int, Tensor], Tensor
     def hook(index: int) -> Callable[..., BlockOutput]:
         return lambda _module, _inputs, output: with_stream(output, change(index, stream_of(output)))
 
-    handles = [module.register_forward_hook(hook(index)) for index, module in enumerate(modules)]
+    with _removed_at_the_end(
+        [module.register_forward_hook(hook(index)) for index, module in enumerate(modules)]
+    ):
+        yield
+
+
+@contextmanager
+def _removed_at_the_end(hooks: Sequence[RemovableHandle]) -> Iterator[None]:
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        for hook in hooks:
+            hook.remove()
 
 
 def find_blocks(model: nn.Module, input_ids: Tensor) -> Blocks:

@@ -1,13 +1,13 @@
 """Writing to the outputs of attention heads: every row of a batch by its own steering."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from steergauge.models.blocks import entering
 from steergauge.models.heads import Heads
 from steergauge.steering.head_steering import HeadSteering
 
@@ -39,19 +39,13 @@ class HeadIntervention:
         """Goes on with the given rows only, in their order; a row given twice becomes two."""
         self._rows, self.steered_tokens = self._rows[rows], self.steered_tokens[rows]
 
-    @contextmanager
-    def attached(self, heads: Heads) -> Iterator[None]:
-        """Hooks on every o_proj that is steered while the context is open."""
-
-        def hook(block: int) -> Callable[..., tuple[Any, ...]]:
-            return lambda _module, inputs: (self._apply(block, inputs[0]), *inputs[1:])
-
-        handles = [heads.modules[block].register_forward_pre_hook(hook(block)) for block in self._additions]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+    def attached(self, heads: Heads) -> AbstractContextManager[None]:
+        """Steers the heads of every block that is steered while the context is open."""
+        blocks = list(self._additions)
+        return entering(
+            [heads.modules[block] for block in blocks],
+            lambda index, outputs: self._apply(blocks[index], outputs),
+        )
 
     def _apply(self, block: int, outputs: Tensor) -> Tensor:
         """Adds to heads' outputs (rows, tokens, heads × head width)."""

@@ -1,14 +1,13 @@
 """Writing to the residual stream: every row of a batch by its own steering."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from steergauge.models.blocks import BlockOutput, Blocks, stream_of, with_stream
+from steergauge.models.blocks import Blocks, leaving
 from steergauge.steering.operation import Operation, rotation
 from steergauge.steering.positions import Positions
 from steergauge.steering.steering import Steering
@@ -55,19 +54,9 @@ class Intervention:
         )
         self._first, self.steered_tokens = self._first[rows], self.steered_tokens[rows]
 
-    @contextmanager
-    def attached(self, blocks: Blocks) -> Iterator[None]:
-        """Hooks on every block while the context is open."""
-
-        def hook(block: int) -> Callable[..., BlockOutput]:
-            return lambda _module, _inputs, output: self._apply(block, output)
-
-        handles = [module.register_forward_hook(hook(block)) for block, module in enumerate(blocks.modules)]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+    def attached(self, blocks: Blocks) -> AbstractContextManager[None]:
+        """Steers every block while the context is open."""
+        return leaving(blocks.modules, self._steer)
 
     def change(self, block: int, streams: Tensor) -> Tensor:
         """What is added to the streams (rows, tokens, width) after a block, in float32, if all are steered.
@@ -83,12 +72,12 @@ class Intervention:
             change = change + rotation(streams.float(), self._vectors, self._turns[:, block])
         return change
 
-    def _apply(self, block: int, output: Any) -> BlockOutput:
-        streams = stream_of(output)  # (rows, tokens, width)
+    def _steer(self, block: int, streams: Tensor) -> Tensor:
+        """Steers the streams (rows, tokens, width) after a block."""
         change = self.change(block, streams)
         if self._steered is not None:
             here = self._steered[:, -streams.shape[1] :]
             self.steered_tokens += torch.where(self._first == block, here.sum(dim=1), 0)
             if not self._everywhere:
                 change = torch.where(here[..., None].bool(), change, 0.0)
-        return with_stream(output, streams + change.to(streams.dtype))
+        return streams + change.to(streams.dtype)

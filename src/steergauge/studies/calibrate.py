@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from steergauge.activations.hooks import capture
 from steergauge.directions.dim import difference_in_means
+from steergauge.directions.extract import read_contrast
 from steergauge.judging.label import Label
 from steergauge.judging.study import StudyJudge
 from steergauge.models.loading import Model, load_model
@@ -54,10 +54,7 @@ def calibrate(device: str = "auto") -> list[Calibration]:
 
 
 def _direction(model: Model, phantom: Phantom) -> Calibration:
-    contrast = study_contrast_set()
-    direction = difference_in_means(
-        capture(model, contrast.positive).at(-1), capture(model, contrast.negative).at(-1)
-    )
+    direction = difference_in_means(*read_contrast(model, study_contrast_set()))
     worst = float(np.abs(direction.vectors @ phantom.direction).min())
     return Calibration(
         "the extracted direction is the planted one",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from steergauge.activations.backends import BACKENDS, REFERENCE
 from steergauge.activations.hooks import measure_baseline
+from steergauge.directions.extract import read_contrast
 from steergauge.judging.judges import find_judge
 from steergauge.judging.label import Judge
 from steergauge.models.loading import Model, load_model
@@ -26,7 +27,6 @@ from steergauge.steering.steering import Steering, unsteered
 from steergauge.steering.torch_engine import TorchEngine
 from steergauge.store import Store
 from steergauge.studies import provenance
-from steergauge.studies.contrast_readings import read_contrast
 from steergauge.studies.describe import describe_model
 from steergauge.studies.fault_rule import RULES
 from steergauge.studies.outputs import JudgedOutputs, judge_made
@@ -43,6 +43,7 @@ from steergauge.studies.parity_trials import (
 from steergauge.studies.plan import block_at, two_digits
 from steergauge.studies.result import Provenance
 from steergauge.studies.run import Made, Progress, Runner, Silent
+from steergauge.studies.tool_readings import ToolReadings
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ class _Parity:
         )
 
     def _right(self, norms: NDArray[np.float64]) -> Right:
-        readings = read_contrast(BACKENDS[REFERENCE], self.model, self.settings.contrast_set)
+        readings = ToolReadings(*read_contrast(self.model, self.settings.contrast_set, BACKENDS[REFERENCE]))
         blocks = sorted({block_at(depth, len(self.model.blocks)) for depth in self.settings.depths})
         return Right(
             readings,

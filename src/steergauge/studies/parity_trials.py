@@ -10,19 +10,20 @@ from steergauge.activations.activations import Capture
 from steergauge.activations.backends import BACKENDS, REFERENCE
 from steergauge.activations.faults import ReadingFault, reading_faults
 from steergauge.activations.parity import Outcome, Parity, in_one_line, measure_parity
+from steergauge.directions.extract import read_contrast
 from steergauge.errors import SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.prompts import ContrastSet
 from steergauge.steering.faults import STEERING_FAULTS, SteeringFault
-from steergauge.studies.contrast_readings import ContrastReadings, read_contrast
 from steergauge.studies.run import Progress
+from steergauge.studies.tool_readings import ToolReadings
 
 
 @dataclass(frozen=True, eq=False)
 class Right:
     """The reference's readings, and the directions and raw doses that the study steers with, by block."""
 
-    readings: ContrastReadings
+    readings: ToolReadings
     vectors: Mapping[int, NDArray[np.float32]]
     doses: Mapping[int, float]
 
@@ -43,7 +44,7 @@ class Trial:
 
     source: str
     block: int
-    readings: ContrastReadings | None
+    readings: ToolReadings | None
     vector: NDArray[np.float32] | None
 
     @property
@@ -57,7 +58,7 @@ class BackendTrials:
     """A backend's outcome and its directions; none where it raised."""
 
     parity: Parity
-    readings: ContrastReadings | None
+    readings: ToolReadings | None
     trials: Sequence[Trial]
 
 
@@ -72,7 +73,7 @@ class FaultTrials:
     fault: ReadingFault | SteeringFault
     impossible: str | None
     error: str | None
-    readings: ContrastReadings | None
+    readings: ToolReadings | None
     trials: Sequence[Trial]
 
 
@@ -92,7 +93,7 @@ def compare_backends(
         (parity,) = measure_parity(model, [*contrast.positive, *contrast.negative], {name: capture})
         readings = None
         if parity.outcome not in (Outcome.ERROR, Outcome.NO_REFERENCE):
-            readings = read_contrast(capture, model, contrast)
+            readings = ToolReadings(*read_contrast(model, contrast, capture))
         trials = [_trial(name, block, readings) for block in right.vectors] if readings else []
         compared.append(BackendTrials(parity, readings, trials))
         progress.advance(1, 0)
@@ -120,18 +121,18 @@ def _make(model: Model, contrast: ContrastSet, by_block: Mapping[int, ReadingFau
     fault = next(iter(by_block.values()))
     if impossible := fault.impossible(model):
         return FaultTrials(fault, impossible, None, None, [])
-    read: dict[Capture, ContrastReadings] = {}
+    read: dict[Capture, ToolReadings] = {}
     try:
         for one in by_block.values():
             if one.capture not in read:
-                read[one.capture] = read_contrast(one.capture, model, contrast)
+                read[one.capture] = ToolReadings(*read_contrast(model, contrast, one.capture))
     except Exception as error:  # whatever a mistake raises is a finding: it does not go unnoticed
         return FaultTrials(fault, None, in_one_line(error), None, [])
     trials = [_trial(one.name, block, read[one.capture]) for block, one in by_block.items()]
     return FaultTrials(fault, None, None, read[fault.capture] if len(read) == 1 else None, trials)
 
 
-def _trial(source: str, block: int, readings: ContrastReadings) -> Trial:
+def _trial(source: str, block: int, readings: ToolReadings) -> Trial:
     try:
         return Trial(source, block, readings, readings.vector(block))
     except SteergaugeError:  # the classes do not differ there, or are not finite

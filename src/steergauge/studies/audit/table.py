@@ -11,7 +11,6 @@ from steergauge.errors import SteergaugeError, nearest
 from steergauge.judging.label import Label
 
 COUNT_COLUMNS = ("condition", "successes", "n")
-OUTPUT_COLUMNS = ("condition", "prompt")
 
 _SUCCESS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _LABELS = {label.value: label is Label.REFUSAL for label in Label}

@@ -6,14 +6,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from steergauge.activations.activations import Capture
 from steergauge.directions.dim import difference_in_means
-from steergauge.models.loading import Model
-from steergauge.prompts import ContrastSet
 
 
 @dataclass(frozen=True, eq=False)
-class ContrastReadings:
+class ToolReadings:
     """Readings of both classes at the last token, each (prompts, blocks, width)."""
 
     positive: NDArray[np.float32]
@@ -37,29 +34,22 @@ class ContrastReadings:
         vectors = difference_in_means(self.positive[:, at], self.negative[:, at]).vectors
         return np.ascontiguousarray(vectors[0])
 
-    def cosines(self, reference: "ContrastReadings") -> list[float | None]:
+    def cosines(self, reference: "ToolReadings") -> list[float | None]:
         """The cosine of Δ_k with the reference's at every block; None where either is zero or not finite."""
         return [
             _cosine(one, other) for one, other in zip(self.differences, reference.differences, strict=True)
         ]
 
-    def norm_ratio(self, reference: "ContrastReadings", block: int) -> float:
+    def norm_ratio(self, reference: "ToolReadings", block: int) -> float:
         """‖Δ_k‖ over the reference's."""
         ours, theirs = np.linalg.norm(self.differences[block]), np.linalg.norm(reference.differences[block])
         return float(ours / theirs)
 
-    def reading_error(self, reference: "ContrastReadings", block: int) -> float:
+    def reading_error(self, reference: "ToolReadings", block: int) -> float:
         """The largest ‖a − b‖/‖b‖ of a prompt's reading a and the reference's b."""
         ours = np.concatenate([self.positive, self.negative])[:, block].astype(np.float64)
         theirs = np.concatenate([reference.positive, reference.negative])[:, block].astype(np.float64)
         return float((np.linalg.norm(ours - theirs, axis=1) / np.linalg.norm(theirs, axis=1)).max())
-
-
-def read_contrast(capture: Capture, model: Model, contrast: ContrastSet) -> ContrastReadings:
-    """Reads both classes, each by itself, at the last token."""
-    return ContrastReadings(
-        capture(model, contrast.positive).at(-1), capture(model, contrast.negative).at(-1)
-    )
 
 
 def _cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
