@@ -190,6 +190,11 @@ class Store:
                 found[key] = Generation(text, tuple(json.loads(tokens)), finish)
         return found
 
+    def count(self) -> int:
+        """How many generations are here."""
+        with self._told():
+            return int(self._database.execute("SELECT count(*) FROM generations").fetchone()[0])
+
     def add(self, setting: Setting, made: Sequence[tuple[Addressed, Generation]]) -> None:
         """Keeps generations, all or none of them; one that is here already stays as it is."""
         now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -20,6 +20,7 @@ from steergauge.cli.models import list_models, pull_model
 from steergauge.cli.pairs import pairs
 from steergauge.cli.parity import parity
 from steergauge.cli.stability import stability
+from steergauge.cli.study import study
 from steergauge.errors import SteergaugeError
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app.add_typer(models_app, name="models")
 # Every command, in the order in which `--help` lists them.
 COMMANDS = (
     gauge,
+    study,
     pairs,
     stability,
     direction,

@@ -9,7 +9,11 @@
     group: data.groups[group], prompt: data.prompts[prompt], number: prompt + 1,
     label, text, evidence, tokens, finish, unsteeredRefused,
   }));
-  const unsteered = new Map(outputs.filter((o) => o.group.id === "unsteered").map((o) => [o.prompt, o]));
+  // A page of several gauges names the control of each group; a page of one has one control.
+  const controlOf = (group) => group.control ?? "unsteered";
+  const place = (group, prompt) => JSON.stringify([group, prompt.text]);
+  const controls = new Set(data.groups.map(controlOf));
+  const unsteered = new Map(outputs.filter((o) => controls.has(o.group.id)).map((o) => [place(o.group.id, o.prompt), o]));
   const dialog = byId("outputs");
   const choice = byId("outputs-condition");
   const search = byId("outputs-search");
@@ -71,7 +75,7 @@
     if (output.unsteeredRefused) facts.push("refused unsteered too, left out of the effect");
     head.append(element("p", "facts", facts.filter(Boolean).join(" · ")), prompt);
     const pair = element("div", "pair");
-    const control = unsteered.get(output.prompt);
+    const control = unsteered.get(place(controlOf(output.group), output.prompt));
     const comparing = compare.checked && control && control !== output;
     pair.append(writing(output, comparing ? "Steered" : ""));
     if (comparing) {

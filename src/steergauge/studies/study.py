@@ -1,0 +1,78 @@
+"""Running a study: its settings, its gauges, its findings."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from steergauge.errors import SteergaugeError, nearest
+from steergauge.models.loading import Model
+from steergauge.store import Store
+from steergauge.studies.bench import Bench
+from steergauge.studies.experiments.experiment import Experiment
+from steergauge.studies.experiments.table import EXPERIMENTS
+from steergauge.studies.run import Progress
+from steergauge.studies.study_result import StudyResult
+from steergauge.studies.study_settings import StudySettings, built_in, read_study_file, study_settings
+
+
+def find_experiment(name: str) -> Experiment[Any]:
+    """The study of a name.
+
+    Raises:
+        SteergaugeError: there is none; the nearest names are given.
+    """
+    if name not in EXPERIMENTS:
+        raise SteergaugeError(f"no study {name!r}; {nearest(name, EXPERIMENTS)}")
+    return EXPERIMENTS[name]
+
+
+def read_study(name: str, changes: Mapping[str, object] | None = None) -> StudySettings:
+    """The settings of a built-in study, or of a study file.
+
+    Args:
+        name: a study's name, or the path of a TOML file.
+        changes: settings that go before those of the file.
+
+    Raises:
+        SteergaugeError: no such study or file, or a setting that is unknown or out of range.
+    """
+    path = Path(name) if name.endswith(".toml") else None
+    declared = built_in(find_experiment(name).name) if path is None else read_study_file(path)
+    if not isinstance(declared.get("study"), str):
+        raise SteergaugeError(f'{name} does not say which study it is: add a line such as study = "depth"')
+    kind: type[StudySettings] = find_experiment(declared["study"]).settings
+    return study_settings(kind, declared | dict(changes or {}), path)
+
+
+def run_study(
+    settings: StudySettings,
+    *,
+    store: Store | Path | str = "steergauge.db",
+    progress: Progress | None = None,
+    models: dict[str, Model] | None = None,
+) -> StudyResult:
+    """Runs a study over its models.
+
+    Args:
+        settings: as `read_study` returns them.
+        store: where generations are kept and found again.
+        progress: is told how it goes on.
+        models: loaded models by name, which are taken in place of loading them.
+
+    Raises:
+        SteergaugeError: a model, a setting or the store cannot be used; the message says why.
+    """
+    if not isinstance(store, Store):
+        with Store(Path(store)) as opened:
+            return run_study(settings, store=opened, progress=progress, models=models)
+    experiment = find_experiment(settings.study)
+    bench = Bench(store, settings.device, progress, models)
+    findings = experiment.run(settings, bench)
+    return StudyResult(
+        **dict(findings),
+        study=experiment.name,
+        question=experiment.question,
+        settings=settings.model_dump(mode="json"),
+        gauges=bench.gauges,
+        **bench.provenance(),
+    )
