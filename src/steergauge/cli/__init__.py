@@ -19,6 +19,7 @@ from steergauge.cli.label import label
 from steergauge.cli.models import list_models, pull_model
 from steergauge.cli.pairs import pairs
 from steergauge.cli.parity import parity
+from steergauge.cli.reproduce import reproduce
 from steergauge.cli.stability import stability
 from steergauge.cli.study import study
 from steergauge.errors import SteergaugeError
@@ -37,6 +38,7 @@ app.add_typer(models_app, name="models")
 COMMANDS = (
     gauge,
     study,
+    reproduce,
     pairs,
     stability,
     direction,

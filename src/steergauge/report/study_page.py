@@ -26,18 +26,24 @@ def study_page(result: StudyResult) -> str:
         result=result,
         words=words,
         figures=figures,
-        drawn=[
-            Drawn(None, one) if isinstance(one, Matrix) else Drawn(study_chart(one), None)
-            for one in result.figures
-        ],
+        drawn=drawn(result),
         cell_words=cell_words,
         text=ColumnKind.TEXT,
-        level=_level,
+        level=level,
         outputs=embedded(_outputs(result)),
     )
 
 
-def _level(value: float | None) -> str:
+def drawn(result: StudyResult) -> list[Drawn]:
+    """Every figure of a study, ready for a page."""
+    return [
+        Drawn(None, one) if isinstance(one, Matrix) else Drawn(study_chart(one), None)
+        for one in result.figures
+    ]
+
+
+def level(value: float | None) -> str:
+    """The class that colours a matrix's cell."""
     return "" if value is None else f"level-{round(10 * min(max(value, 0.0), 1.0))}"
 
 

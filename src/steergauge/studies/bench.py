@@ -8,6 +8,7 @@ from typing import Any
 from steergauge.models.loading import Model, load_model
 from steergauge.store import Store
 from steergauge.studies.gauge import gauge
+from steergauge.studies.readings import Readings
 from steergauge.studies.result import GaugeResult
 from steergauge.studies.run import Progress, Silent
 from steergauge.studies.settings import GaugeSettings
@@ -34,6 +35,7 @@ class Bench:
         self.store, self.progress = store, progress or Silent()
         self.started, self._clock = datetime.now(UTC), time.monotonic()
         self._device, self._given = device, models or {}
+        self.readings = Readings()
         self._asked: StudiedModel | None = None
         self._loaded: Model | None = None
         self._gauges: dict[tuple[str, str, str], GaugeResult] = {}

@@ -7,15 +7,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from steergauge.activations.hooks import Baseline, measure_baseline
-from steergauge.directions.extract import (
-    ITI,
-    ContrastReadings,
-    Extracted,
-    extract,
-    read_contrast,
-    require_methods,
-)
+from steergauge.activations.hooks import Baseline
+from steergauge.directions.extract import ITI, Extracted, require_methods
 from steergauge.directions.importing import import_directions
 from steergauge.judging.judges import find_judge
 from steergauge.judging.label import Judge, Label
@@ -41,6 +34,7 @@ from steergauge.studies.describe import describe_directions, describe_dose, desc
 from steergauge.studies.measurements import Best, ConditionResult
 from steergauge.studies.outputs import JudgedOutputs, judge_made
 from steergauge.studies.plan import ChosenDoses, PlannedCondition, block_at, choose_doses, plan_conditions
+from steergauge.studies.readings import Readings
 from steergauge.studies.result import (
     Check,
     GaugeResult,
@@ -64,6 +58,7 @@ def gauge(
     *,
     store: Store | Path | str = "steergauge.db",
     progress: Progress | None = None,
+    readings: Readings | None = None,
 ) -> GaugeResult:
     """Measures how steerable a model is by the study's protocol (paper, section 3).
 
@@ -72,6 +67,7 @@ def gauge(
         settings: the protocol; the study's unless said otherwise.
         store: where generations are kept and found again.
         progress: is told how the sweep goes on.
+        readings: of earlier gauges, which need not be made again.
 
     Raises:
         SteergaugeError: a setting, the model or the store cannot be used; the message says why.
@@ -80,16 +76,19 @@ def gauge(
     model = load_model(model) if isinstance(model, str) else model
     settings = settings or GaugeSettings()
     if isinstance(store, Store):
-        return _Gauge(model, settings, store, progress or Silent()).result()
+        return _Gauge(model, settings, store, progress or Silent(), readings or Readings()).result()
     with Store(Path(store)) as opened:
-        return _Gauge(model, settings, opened, progress or Silent()).result()
+        return gauge(model, settings, store=opened, progress=progress, readings=readings)
 
 
 class _Gauge:
     """One run of the gauge, stage by stage."""
 
-    def __init__(self, model: Model, settings: GaugeSettings, store: Store, progress: Progress) -> None:
+    def __init__(
+        self, model: Model, settings: GaugeSettings, store: Store, progress: Progress, readings: Readings
+    ) -> None:
         self.model, self.settings, self.store, self.progress = model, settings, store, progress
+        self.readings = readings
         self.prompts = [prompt.text for prompt in settings.evaluation_set.prompts]
         self.judge: Judge = find_judge(settings.judge)
         self.decoding = Decoding(settings.max_new_tokens)
@@ -102,10 +101,10 @@ class _Gauge:
         require_methods(self.settings.methods)
         blocks = [block_at(depth, len(self.model.blocks)) for depth in self.settings.depths]
         self.progress.begin("reading activations", len(self.prompts))
-        baseline = measure_baseline(self.model, self.prompts)
-        readings = read_contrast(self.model, self.settings.contrast_set)
+        baseline = self.readings.baseline(self.model, self.prompts)
+        readings = self.readings.contrast(self.model, self.settings.contrast_set)
         self.progress.advance(len(self.prompts), 0)
-        found = self._extract(readings)
+        found = self._extract()
         blocks += [selection.block for selection in found.selections.values()]
         imported = import_directions(self.settings.directions, self.model, readings, blocks)
         directions = found.directions | {name: one.direction for name, one in imported.items()}
@@ -185,12 +184,11 @@ class _Gauge:
             generations=generations,
         )
 
-    def _extract(self, readings: ContrastReadings) -> Extracted:
-        return extract(
+    def _extract(self) -> Extracted:
+        return self.readings.extracted(
             self.settings.methods,
             self.model,
             self.settings.contrast_set,
-            readings,
             seed=self.settings.seed,
             progress=RowsDone("selecting a direction", self.progress),
         )

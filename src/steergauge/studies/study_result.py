@@ -144,6 +144,7 @@ class Outcome(StrEnum):
 class Conclusion(Record):
     """A claim, what the measurement says of it, by which rule, and on what evidence."""
 
+    id: str = Field(default="", description="Of the paper's claim that it answers, if it does.")
     claim: str = Field(description="The claim, in words.")
     outcome: Outcome = Field(description="What was found.")
     rule: str = Field(description="When it counts as supported, and when as not supported.")

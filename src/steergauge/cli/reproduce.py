@@ -1,0 +1,46 @@
+"""`steergauge reproduce`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from steergauge.cli.options import quiet_transformers, told_written
+
+
+def reproduce(
+    models: Annotated[
+        str | None, typer.Option(help="The models at hand, with commas. Default: the small ones.")
+    ] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(help="Length of an output. Default: 100.")] = None,
+    store: Annotated[Path, typer.Option(help="Where generations are kept.")] = Path("steergauge.db"),
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("reproduction"),
+    plan: Annotated[bool, typer.Option("--plan", help="Say what it would take, and run nothing.")] = False,
+) -> None:
+    """Runs every study of the paper, and says of each of its claims whether it is replicated."""
+    from steergauge.studies.experiments.table import EXPERIMENTS
+    from steergauge.studies.study import read_study
+
+    changes: dict[str, object] = {}
+    if models is not None:
+        changes["models"] = tuple(models.split(","))
+    if max_new_tokens is not None:
+        changes["max_new_tokens"] = max_new_tokens
+    quiet_transformers()
+    if plan:
+        from steergauge.report.study_plan import render_plan
+        from steergauge.studies.foretell import foretell
+
+        work = [part for name in EXPERIMENTS for part in EXPERIMENTS[name].plan(read_study(name, changes))]
+        render_plan(foretell(work), Console())
+        return
+    from steergauge.report.reproduction_page import write_reproduction
+    from steergauge.report.reproduction_terminal import render_reproduction
+    from steergauge.report.terminal import SweepProgress
+    from steergauge.studies.reproduction import reproduce as run
+
+    with SweepProgress() as progress:
+        result = run(changes, store=store, progress=progress)
+    render_reproduction(result, Console())
+    told_written(write_reproduction(result, out))

@@ -1,0 +1,43 @@
+"""A reproduction as a folder: one page in the paper's order, and each study's own folder."""
+
+from pathlib import Path
+
+from steergauge.atomic import replacing
+from steergauge.report import figures
+from steergauge.report.standalone import standalone_page
+from steergauge.report.study_files import write_study
+from steergauge.report.study_page import drawn, level
+from steergauge.report.study_words import cell_words
+from steergauge.report.tables import write_json, write_table
+from steergauge.studies.reproduction import Replication, Reproduction
+from steergauge.studies.study_result import ColumnKind
+
+
+def write_reproduction(result: Reproduction, folder: Path) -> Path:
+    """Writes `index.html`, `claims.csv`, `result.json`, and a folder a study.
+
+    Returns:
+        The page.
+    """
+    for name, study in result.studies.items():
+        write_study(study, folder / name)
+    write_table(result.to_pandas(), folder / "claims.csv")
+    write_json(result, folder / "result.json")
+    page = folder / "index.html"
+    with replacing(page) as partial:
+        partial.write_text(reproduction_page(result), encoding="utf-8", newline="\n")
+    return page
+
+
+def reproduction_page(result: Reproduction) -> str:
+    """The whole page: the claims, then every study's figures and tables."""
+    return standalone_page(
+        "reproduction.html.jinja",
+        result=result,
+        counts=[(replication, result.count(replication)) for replication in Replication],
+        figures=figures,
+        drawn={name: drawn(study) for name, study in result.studies.items()},
+        cell_words=cell_words,
+        text=ColumnKind.TEXT,
+        level=level,
+    )

@@ -1,0 +1,134 @@
+"""Every study over the models at hand, and for each of the paper's claims whether it is replicated."""
+
+import logging
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import ConfigDict, Field
+
+from steergauge.errors import InstrumentError, SteergaugeError
+from steergauge.store import Store
+from steergauge.studies.claims import Claim, claims
+from steergauge.studies.experiments.table import EXPERIMENTS
+from steergauge.studies.measurements import Record
+from steergauge.studies.run import Progress
+from steergauge.studies.study import read_study, run_study
+from steergauge.studies.study_result import Outcome, StudyResult
+
+logger = logging.getLogger(__name__)
+
+SCHEMA: Literal["steergauge.reproduction/1"] = "steergauge.reproduction/1"
+
+
+class Replication(StrEnum):
+    """What a run of our own says of a published claim."""
+
+    REPLICATED = "replicated"
+    NOT_REPLICATED = "not replicated"
+    UNTESTABLE = "untestable here"
+
+
+_REPLICATION = {
+    Outcome.SUPPORTED: Replication.REPLICATED,
+    Outcome.NOT_SUPPORTED: Replication.NOT_REPLICATED,
+    Outcome.UNDECIDED: Replication.UNTESTABLE,
+}
+
+
+class Answer(Record):
+    """A claim beside what was measured."""
+
+    claim: Claim = Field(description="What the paper says.")
+    replication: Replication = Field(description="By the claim's rule.")
+    measured: str = Field(description="The numbers that the rule was applied to, or why there are none.")
+
+
+class Reproduction(Record):
+    """All studies, and the answers to the paper's claims."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_: Literal["steergauge.reproduction/1"] = Field(default=SCHEMA, alias="schema")
+    models: tuple[str, ...] = Field(description="The models at hand.")
+    answers: tuple[Answer, ...] = Field(description="In the paper's order.")
+    studies: dict[str, StudyResult] = Field(description="Those that ran, in the paper's order.")
+    not_run: dict[str, str] = Field(description="Why the others did not.")
+
+    def count(self, replication: Replication) -> int:
+        """How many claims have an answer."""
+        return sum(answer.replication is replication for answer in self.answers)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a claim."""
+        return pd.DataFrame(
+            [
+                {
+                    **answer.claim.model_dump(),
+                    "replication": answer.replication.value,
+                    "measured": answer.measured,
+                }
+                for answer in self.answers
+            ]
+        )
+
+
+def reproduce(
+    changes: Mapping[str, object] | None = None,
+    *,
+    store: Store | Path | str = "steergauge.db",
+    progress: Progress | None = None,
+) -> Reproduction:
+    """Runs every built-in study, in the paper's order. A study that cannot run on these models says why and is left out.
+
+    Args:
+        changes: settings that go before those of the built-in study files, such as `models`.
+        store: where generations are kept and found again.
+        progress: is told how it goes on.
+
+    Raises:
+        SteergaugeError: no study could run.
+        InstrumentError: a check of the instrument failed: nothing that follows could be trusted.
+    """
+    if not isinstance(store, Store):
+        with Store(Path(store)) as opened:
+            return reproduce(changes, store=opened, progress=progress)
+    studies: dict[str, StudyResult] = {}
+    not_run: dict[str, str] = {}
+    for name in EXPERIMENTS:
+        try:
+            studies[name] = run_study(read_study(name, changes), store=store, progress=progress)
+        except InstrumentError:
+            raise
+        except SteergaugeError as error:
+            logger.warning("study %s did not run: %s", name, error)
+            not_run[name] = str(error)
+    if not studies:
+        raise SteergaugeError(f"no study could run; {next(iter(not_run))}: {next(iter(not_run.values()))}")
+    return answered(studies, not_run)
+
+
+def answered(studies: dict[str, StudyResult], not_run: dict[str, str]) -> Reproduction:
+    """The paper's claims with what the studies conclude of them."""
+    concluded = {
+        conclusion.id: conclusion
+        for study in studies.values()
+        for conclusion in study.conclusions
+        if conclusion.id
+    }
+    answers = []
+    for claim in claims().values():
+        if claim.id in concluded:
+            found = concluded[claim.id]
+            answers.append(
+                Answer(claim=claim, replication=_REPLICATION[found.outcome], measured=found.evidence)
+            )
+        else:
+            why = not_run.get(claim.study, "the study had nothing to test it with")
+            answers.append(
+                Answer(claim=claim, replication=Replication.UNTESTABLE, measured=f"Not measured: {why}")
+            )
+    names = dict.fromkeys(gauge.model.name for study in studies.values() for gauge in study.gauges.values())
+    return Reproduction(models=tuple(names), answers=tuple(answers), studies=studies, not_run=not_run)
