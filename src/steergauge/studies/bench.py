@@ -2,9 +2,11 @@
 
 import gc
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from steergauge.directions.importing import ImportedDirection
 from steergauge.models.loading import Model, load_model
 from steergauge.store import Store
 from steergauge.studies.gauge import gauge
@@ -58,18 +60,26 @@ class Bench:
             self._asked = studied
         return self._loaded
 
-    def gauge(self, label: str, studied: StudiedModel, settings: GaugeSettings) -> GaugeResult:
+    def gauge(
+        self,
+        label: str,
+        studied: StudiedModel,
+        settings: GaugeSettings,
+        given: Mapping[str, ImportedDirection] | None = None,
+    ) -> GaugeResult:
         """Measures a model, or returns what was measured with the same settings before.
 
         Args:
             label: names the gauge in the study's result.
             studied: the model.
             settings: the protocol.
+            given: directions to measure beside those of the settings, by name.
 
         Raises:
             SteergaugeError: as `gauge`.
         """
-        key = (*_identity(studied), settings.model_dump_json())
+        digests = {name: one.direction.digest for name, one in (given or {}).items()}
+        key = (*_identity(studied), f"{settings.model_dump_json()} {digests}")
         if key not in self._gauges:
             before = self.store.count()
             self._gauges[key] = gauge(self.model(studied), settings, store=self.store, progress=self.progress)

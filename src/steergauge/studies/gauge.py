@@ -2,21 +2,19 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from steergauge.activations.hooks import Baseline
-from steergauge.directions.extract import ITI, Extracted, require_methods
-from steergauge.directions.importing import import_directions
+from steergauge.directions.extract import ITI
+from steergauge.directions.importing import ImportedDirection
 from steergauge.judging.judges import find_judge
 from steergauge.judging.label import Judge, Label
 from steergauge.models.loading import Model, load_model
 from steergauge.statistics.comparisons import adjust_holm
 from steergauge.steering.checks import Outcome, check_instrument
-from steergauge.steering.class_means import class_means
-from steergauge.steering.dose import Yardsticks
 from steergauge.steering.engine import AnySteering, Decoding, Request
 from steergauge.steering.steering import unsteered
 from steergauge.steering.torch_engine import TorchEngine
@@ -33,7 +31,8 @@ from steergauge.studies.analysis import (
 from steergauge.studies.describe import describe_directions, describe_dose, describe_model, describe_protocol
 from steergauge.studies.measurements import Best, ConditionResult
 from steergauge.studies.outputs import JudgedOutputs, judge_made
-from steergauge.studies.plan import ChosenDoses, PlannedCondition, block_at, choose_doses, plan_conditions
+from steergauge.studies.plan import ChosenDoses, PlannedCondition
+from steergauge.studies.prepare import prepare
 from steergauge.studies.readings import Readings
 from steergauge.studies.result import (
     Check,
@@ -42,7 +41,7 @@ from steergauge.studies.result import (
     Provenance,
     Unsteered,
 )
-from steergauge.studies.run import Made, Progress, RowsDone, Runner, Silent
+from steergauge.studies.run import Made, Progress, Runner, Silent
 from steergauge.studies.settings import GaugeSettings
 from steergauge.studies.side_by_side import side_by_side
 from steergauge.studies.verdict import conclude
@@ -59,6 +58,7 @@ def gauge(
     store: Store | Path | str = "steergauge.db",
     progress: Progress | None = None,
     readings: Readings | None = None,
+    given: Mapping[str, ImportedDirection] | None = None,
 ) -> GaugeResult:
     """Measures how steerable a model is by the study's protocol (paper, section 3).
 
@@ -68,6 +68,7 @@ def gauge(
         store: where generations are kept and found again.
         progress: is told how the sweep goes on.
         readings: of earlier gauges, which need not be made again.
+        given: directions to measure beside those of the settings, by the names that they are measured under.
 
     Raises:
         SteergaugeError: a setting, the model or the store cannot be used; the message says why.
@@ -76,19 +77,26 @@ def gauge(
     model = load_model(model) if isinstance(model, str) else model
     settings = settings or GaugeSettings()
     if isinstance(store, Store):
-        return _Gauge(model, settings, store, progress or Silent(), readings or Readings()).result()
+        own = _Gauge(model, settings, store, progress or Silent(), readings or Readings(), given or {})
+        return own.result()
     with Store(Path(store)) as opened:
-        return gauge(model, settings, store=opened, progress=progress, readings=readings)
+        return gauge(model, settings, store=opened, progress=progress, readings=readings, given=given)
 
 
 class _Gauge:
     """One run of the gauge, stage by stage."""
 
-    def __init__(
-        self, model: Model, settings: GaugeSettings, store: Store, progress: Progress, readings: Readings
+    def __init__(  # noqa: PLR0917 - private, called once
+        self,
+        model: Model,
+        settings: GaugeSettings,
+        store: Store,
+        progress: Progress,
+        readings: Readings,
+        given: Mapping[str, ImportedDirection],
     ) -> None:
         self.model, self.settings, self.store, self.progress = model, settings, store, progress
-        self.readings = readings
+        self.readings, self.given = readings, given
         self.prompts = [prompt.text for prompt in settings.evaluation_set.prompts]
         self.judge: Judge = find_judge(settings.judge)
         self.decoding = Decoding(settings.max_new_tokens)
@@ -98,25 +106,9 @@ class _Gauge:
 
     def result(self) -> GaugeResult:
         """Runs every stage and returns what they found."""
-        require_methods(self.settings.methods)
-        blocks = [block_at(depth, len(self.model.blocks)) for depth in self.settings.depths]
-        self.progress.begin("reading activations", len(self.prompts))
-        baseline = self.readings.baseline(self.model, self.prompts)
-        readings = self.readings.contrast(self.model, self.settings.contrast_set)
-        self.progress.advance(len(self.prompts), 0)
-        found = self._extract()
-        blocks += [selection.block for selection in found.selections.values()]
-        imported = import_directions(self.settings.directions, self.model, readings, blocks)
-        directions = found.directions | {name: one.direction for name, one in imported.items()}
-        for direction in directions.values():
-            direction.require_fit(len(self.model.blocks), self.model.blocks.width, self.model.name)
-        means = class_means(*readings)
-        yardsticks = {
-            name: Yardsticks(direction, baseline.residual_norms, baseline.streams, means)
-            for name, direction in directions.items()
-        }
-        doses = choose_doses(self.settings, self.model.checkpoint.entry, baseline.residual_norms)
-        conditions = plan_conditions(self.settings, blocks, doses.values, yardsticks, found.heads)
+        baseline, found, imported, directions, yardsticks, doses, conditions = prepare(
+            self.model, self.settings, self.readings, self.progress, self.given
+        )
         checks = self._check(conditions)
         runner = self._runner(doses, baseline)
 
@@ -182,15 +174,6 @@ class _Gauge:
                 tokens=sum(record.tokens for record in generations),
             ),
             generations=generations,
-        )
-
-    def _extract(self) -> Extracted:
-        return self.readings.extracted(
-            self.settings.methods,
-            self.model,
-            self.settings.contrast_set,
-            seed=self.settings.seed,
-            progress=RowsDone("selecting a direction", self.progress),
         )
 
     def _check(self, conditions: Sequence[PlannedCondition]) -> list[Outcome]:
