@@ -79,7 +79,7 @@ def direction_along_axes(
     return Direction(method, vectors, separations)
 
 
-def require_readings(method: str, positive: NDArray[np.float32], negative: NDArray[np.float32]) -> None:
+def require_readings(method: str, positive: NDArray[np.floating], negative: NDArray[np.floating]) -> None:
     """Refuses readings that no method can use.
 
     Raises:
@@ -106,7 +106,7 @@ def require_readings(method: str, positive: NDArray[np.float32], negative: NDArr
         )
 
 
-def require_pairs(method: str, positive: NDArray[np.float32], negative: NDArray[np.float32]) -> None:
+def require_pairs(method: str, positive: NDArray[np.floating], negative: NDArray[np.floating]) -> None:
     """Refuses classes of different sizes, for a method in which the i-th prompts of both are a pair.
 
     Raises:

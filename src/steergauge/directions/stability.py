@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from steergauge.directions.direction import Direction
+from steergauge.directions.cross_cosine import cosines_by_block
 from steergauge.directions.methods import find_method
 from steergauge.errors import SteergaugeError
 
@@ -167,7 +167,7 @@ def bootstrap_stability(
     def draw() -> NDArray[np.float64]:
         ours = generator.integers(len(positive), size=len(positive))
         theirs = ours if paired else generator.integers(len(negative), size=len(negative))
-        return _cosines(extract(positive[ours], negative[theirs]), whole)
+        return cosines_by_block(extract(positive[ours], negative[theirs]), whole)
 
     return _repeat(
         draw, method=method, design=Design.BOOTSTRAP, in_pairs=paired, draws=draws, progress=progress
@@ -212,7 +212,7 @@ def halves_stability(
         theirs = ours if paired else generator.permutation(len(negative))
         middle, other_middle = len(ours) // 2, len(theirs) // 2
         first = extract(positive[ours[:middle]], negative[theirs[:other_middle]])
-        return _cosines(first, extract(positive[ours[middle:]], negative[theirs[other_middle:]]))
+        return cosines_by_block(first, extract(positive[ours[middle:]], negative[theirs[other_middle:]]))
 
     return _repeat(draw, method=method, design=Design.HALVES, in_pairs=paired, draws=draws, progress=progress)
 
@@ -266,11 +266,3 @@ def _repeat(
         reason=reasons[0] if reasons else None,
         cosines=np.stack(cosines),  # (draws, blocks)
     )
-
-
-def _cosines(one: Direction, other: Direction) -> NDArray[np.float64]:
-    """At every block, in float64: unit vectors in float32 have length 1 only to seven digits."""
-    first, second = one.vectors.astype(np.float64), other.vectors.astype(np.float64)
-    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    cosines: NDArray[np.float64] = np.clip(np.sum(first * second, axis=1) / lengths, -1, 1)
-    return cosines
