@@ -82,7 +82,14 @@ class Bench:
         key = (*_identity(studied), f"{settings.model_dump_json()} {digests}")
         if key not in self._gauges:
             before = self.store.count()
-            self._gauges[key] = gauge(self.model(studied), settings, store=self.store, progress=self.progress)
+            self._gauges[key] = gauge(
+                self.model(studied),
+                settings,
+                store=self.store,
+                progress=self.progress,
+                readings=self.readings,
+                given=given,
+            )
             self.made_now += self.store.count() - before
         self.gauges[label] = self._gauges[key]
         return self._gauges[key]

@@ -94,13 +94,16 @@ def choose_doses(
     """
     if settings.doses is not None:
         return ChosenDoses(tuple(sorted(settings.doses)), "the user")
+    middle = float(residual_norms[len(residual_norms) // 2])
+    if settings.norm_fractions is not None:
+        values = tuple(two_digits(middle * fraction) for fraction in sorted(settings.norm_fractions))
+        return ChosenDoses(values, f"fractions of the residual norm at the middle block, {middle:.3g}")
     if settings.unit is not DoseUnit.RAW:
         return ChosenDoses(_GRIDS[settings.unit], f"the default grid of the unit {settings.unit}")
     if entry is not None and entry.study_multiplier is not None:
         multiplier = entry.study_multiplier
         values = tuple(two_digits(multiplier * fraction) for fraction in _STUDY_FRACTIONS)
         return ChosenDoses(values, f"the study's multiplier for {entry.name}, {multiplier:g}")
-    middle = float(residual_norms[len(residual_norms) // 2])
     values = tuple(two_digits(middle * fraction) for fraction in _GRIDS[DoseUnit.RAW])
     return ChosenDoses(values, f"the residual norm at the middle block, {middle:.3g}")
 

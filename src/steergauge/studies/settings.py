@@ -53,6 +53,11 @@ class GaugeSettings(BaseModel):
     doses: tuple[float, ...] | None = Field(
         default=None, min_length=1, description="None: from the catalogue, else from the residual norms."
     )
+    norm_fractions: tuple[float, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Raw doses in fractions of R at the middle block; None: the catalogue's, or a default grid.",
+    )
     head_doses: tuple[float, ...] = Field(
         default=(2, 3, 5, 7, 10), min_length=1, description="Of iti, in standard deviations of each head."
     )
@@ -90,6 +95,8 @@ class GaugeSettings(BaseModel):
         for dose in (*(self.doses or ()), *self.head_doses):
             if not math.isfinite(dose) or (dose == 0 and not self.operation.sets_component):
                 raise ValueError(f"a dose is a finite number other than 0 (the control is 0), not {dose}")
+        if self.norm_fractions is not None and (self.doses is not None or self.unit is not DoseUnit.RAW):
+            raise ValueError("norm_fractions gives raw doses by itself: leave out doses and any other unit")
         if self.unit is DoseUnit.CLAMP and self.doses is None:
             raise ValueError("the unit clamp needs doses: the components to set, such as --doses 5,10,20")
         return self

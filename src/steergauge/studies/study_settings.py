@@ -59,6 +59,9 @@ class StudySettings(BaseModel):
     depths: tuple[float, ...] = Field(default=(0.3, 0.4, 0.5, 0.6, 0.7), min_length=1)
     unit: DoseUnit = DoseUnit.RAW
     doses: tuple[float, ...] | None = Field(default=None, min_length=1)
+    norm_fractions: tuple[float, ...] | None = Field(
+        default=None, description="Raw doses in fractions of each model's R at its middle block."
+    )
     max_new_tokens: int = Field(default=100, ge=1)
     judge: str = "study"
     threshold: float = Field(default=0.6, gt=0, le=1)
@@ -99,6 +102,7 @@ class StudySettings(BaseModel):
             "depths": model.depths or self.depths,
             "unit": self.unit,
             "doses": model.doses or self.doses,
+            "norm_fractions": None if model.doses or self.doses else self.norm_fractions,
             "max_new_tokens": self.max_new_tokens,
             "judge": self.judge,
             "threshold": self.threshold,
@@ -110,6 +114,8 @@ class StudySettings(BaseModel):
             options["contrast_set"] = load_contrast_set(self.contrast)
         if self.prompts is not None:
             options["evaluation_set"] = load_evaluation_set(self.prompts)
+        if "doses" in changes:
+            options["norm_fractions"] = None
         return gauge_settings(**{**options, **changes})
 
 

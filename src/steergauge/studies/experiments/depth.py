@@ -55,10 +55,10 @@ class Depth:
     def run(self, settings: DepthSettings, bench: Bench) -> StudyFindings:
         """Gauges every model at its dose, and resamples the prompts for the best depth."""
         for model in settings.models:
-            if len(model.doses or settings.doses or ()) != 1:
+            if len(model.doses or settings.doses or settings.norm_fractions or ()) != 1:
                 raise SteergaugeError(
-                    f"depth: {model.name} needs one dose, in its own `doses` or the study's: depths are compared "
-                    "at equal doses"
+                    f"depth: {model.name} needs one dose, in `doses` or `norm_fractions`: depths are compared at "
+                    "equal doses"
                 )
         results = {
             named(model): bench.gauge(named(model), model, settings.gauge_settings(model))

@@ -29,7 +29,7 @@ class Work(Record):
 def gauge_work(model: StudiedModel, what: str, settings: GaugeSettings) -> Work:
     """What a gauge comes to: the grid, the unsteered control and the random one."""
     blocks = len(settings.depths)
-    doses = len(settings.doses) if settings.doses is not None else _DEFAULT_DOSES
+    doses = len(settings.doses or settings.norm_fractions or range(_DEFAULT_DOSES))
     in_stream = [method for method in settings.methods if method != "iti"]
     steered = (len(in_stream) + len(settings.directions)) * blocks * doses
     if "iti" in settings.methods:

@@ -45,7 +45,7 @@ class ScaleSettings(StudySettings):
 
     equal_depth: float = Field(default=0.5, ge=0, lt=1, description="Where equal doses are compared.")
     raw_dose: float = Field(gt=0, description="The multiplier that all sizes are given.")
-    relative_dose: float = Field(default=0.1, gt=0, description="In residual norms, for all sizes.")
+    relative_dose: float = Field(default=0.25, gt=0, description="In residual norms, for all sizes.")
 
     @model_validator(mode="after")
     def _sizes(self) -> Self:

@@ -6,7 +6,12 @@ from steergauge.studies.experiments.architecture import Architecture
 from steergauge.studies.experiments.depth import Depth
 from steergauge.studies.experiments.dose import DoseStudy
 from steergauge.studies.experiments.experiment import Experiment
+from steergauge.studies.experiments.quantization import Quantization
+from steergauge.studies.experiments.rank import Rank
+
+# sampling
 from steergauge.studies.experiments.scale import Scale
+from steergauge.studies.experiments.transfer import Transfer
 
 EXPERIMENTS: dict[str, Experiment[Any]] = {
     experiment.name: experiment
@@ -14,6 +19,10 @@ EXPERIMENTS: dict[str, Experiment[Any]] = {
         Architecture(),
         Scale(),
         Depth(),
+        Quantization(),
         DoseStudy(),
+        Rank(),
+        Transfer(),
+        # sampling
     )
 }
