@@ -58,6 +58,7 @@ GRIDS = {
     "gguf-q4_1": Grid(32, 16, 1 / 15),
     "gguf-q4_0": Grid(32, 16, 1 / 8),
 }
+HALF_PRECISION = 0.002  # scales and smallest weights, or the weights themselves, go through float16
 every_quantization = pytest.mark.parametrize("name", QUANTIZATIONS)
 
 
@@ -99,11 +100,11 @@ def test_every_layer_multiplies_by_the_nearest_weights_of_the_format(
         assert rounded.shape == original.shape
         sizes = np.abs(groups(original, grid.group)).max(axis=1, keepdims=True)
         apart = np.abs(groups(rounded - original, grid.group)) / sizes
-        assert apart.max() <= grid.error * 1.01
+        assert apart.max() <= grid.error + HALF_PRECISION
         assert np.median(apart) > 0.0005  # not the full weights
-        for row, size in zip(groups(rounded, grid.group), sizes, strict=True):
-            # The product of LLM.int8 goes through a rounded constant.
-            assert len(np.unique((row / size).round(5))) <= grid.levels
+        # The product of LLM.int8 goes through a rounded constant.
+        steps = np.diff(np.sort((groups(rounded, grid.group) / sizes).round(5), axis=1), axis=1)
+        assert 1 + (steps > 0).sum(axis=1).max() <= grid.levels
 
 
 @every_quantization
