@@ -35,9 +35,7 @@ class IntegerWeights(Quantization):
         config = (
             library.Int8WeightOnlyConfig(set_inductor_config=False)  # settings of the whole process
             if self.bits == 8
-            else library.IntxWeightOnlyConfig(
-                weight_dtype=_INT4, granularity=library.PerGroup(self.group)
-            )
+            else library.IntxWeightOnlyConfig(weight_dtype=_INT4, granularity=library.PerGroup(self.group))
         )
         library.quantize_(linear.to(device), config)
         return linear.eval()
