@@ -76,7 +76,8 @@ def multiplies_by(layer: nn.Module) -> NDArray[np.float64]:
     """The weights that a layer multiplies by, read from what it makes of the unit vectors: (outputs, inputs)."""
     inputs: Any = layer.in_features
     unit, zero = torch.eye(inputs)[None], torch.zeros(1, inputs, inputs)
-    return (layer(unit) - layer(zero))[0].T.double().numpy()
+    weights: NDArray[np.float64] = (layer(unit) - layer(zero))[0].T.double().numpy()
+    return weights
 
 
 def groups(weights: NDArray[np.float64], size: int | None) -> NDArray[np.float64]:
@@ -318,7 +319,7 @@ def test_a_device_that_a_format_does_not_run_on_is_refused(name: str) -> None:
     [
         ("int8-bitsandbytes", "bitsandbytes", "bitsandbytes"),
         ("nf4-bitsandbytes", "bitsandbytes", "bitsandbytes"),
-        ("int4-torchao", "torchao.quantization", "torchao"),
+        ("int4-torchao", "torchao", "torchao"),
     ],
 )
 def test_an_extra_that_is_not_installed_is_named_before_any_weights_are_read(

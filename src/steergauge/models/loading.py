@@ -160,11 +160,9 @@ def load_model(
     module.to(device)
     _read_head_in_one_product(module)
     blocks = find_blocks(module, probe.to(device))
-    quantized = (
-        None
-        if quantization is None
-        else count_quantized(module, blocks, quantization, resolved, of_weights=weights)
-    )
+    quantized = None
+    if quantization is not None:
+        quantized = count_quantized(module, blocks, quantization, resolved, of_weights=weights)
     return Model(
         checkpoint=checkpoint,
         module=module,

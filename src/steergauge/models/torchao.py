@@ -49,4 +49,4 @@ class IntegerWeights(Quantization):
         return tuple(getattr(weight, name) for name in weight.__tensor_flatten__()[0])
 
     def _library(self) -> Any:
-        return require_extra("torchao.quantization", "torchao", f"the precision {self.name}")
+        return require_extra("torchao", "torchao", f"the precision {self.name}").quantization
