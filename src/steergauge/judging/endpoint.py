@@ -24,6 +24,7 @@ PREFIX = "endpoint:"
 _HOW = f"{PREFIX}URL#MODEL, such as {PREFIX}http://127.0.0.1:8000/v1#my-model"
 _TRIES = 4
 _AT_ONCE = 8  # requests
+_AHEAD = 4 * _AT_ONCE  # requests that may have been made for nothing when one fails
 _GIVE_UP = 5  # outputs in a row that get no answer at all
 _TOKENS = 8  # of an answer: a letter, and room to see that it is none
 _LARGEST_REPLY = 1_000_000  # bytes
@@ -121,20 +122,24 @@ class EndpointJudge:
             SteergaugeError: the endpoint is not there, does not let us in, or answers nothing over and over.
         """
         unanswered = 0
+        for done, (text, reading, answered) in enumerate(self._read_all(texts), 1):
+            yield text, reading
+            unanswered = 0 if answered else unanswered + 1
+            if unanswered == _GIVE_UP:
+                raise SteergaugeError(
+                    f"the judge at {self._address.url} answered none of {_GIVE_UP} outputs in a row, "
+                    f"the last: {reading.evidence}"
+                )
+            self._progress(done, len(texts))
+
+    def _read_all(self, texts: Sequence[str]) -> Iterator[tuple[str, Reading, bool]]:
+        """Each output with its reading, and whether it was answered; never many more are asked than are taken."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            try:
-                read = zip(texts, pool.map(self._read, texts), strict=True)
-                for done, (text, (reading, answered)) in enumerate(read, 1):
-                    yield text, reading
-                    unanswered = 0 if answered else unanswered + 1
-                    if unanswered == _GIVE_UP:
-                        raise SteergaugeError(
-                            f"the judge at {self._address.url} answered none of {_GIVE_UP} outputs in a row, "
-                            f"the last: {reading.evidence}"
-                        )
-                    self._progress(done, len(texts))
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+            for start in range(0, len(texts), _AHEAD):
+                some = texts[start : start + _AHEAD]
+                yield from (
+                    (text, *read) for text, read in zip(some, pool.map(self._read, some), strict=True)
+                )
 
     def _read(self, text: str) -> tuple[Reading, bool]:
         """An output's reading, and whether the endpoint answered at all."""
