@@ -21,8 +21,9 @@ def save_byte_model(folder: Path, family: str = "qwen2", *, context: int = 8192)
     made = folder / "model"
     save(family, made, tokenizer=tokenizer)
     path = made / "config.json"
-    config = json.loads(path.read_text()) | {"max_position_embeddings": context}
-    path.write_text(json.dumps(config))
+    config = json.loads(path.read_text())
+    if "max_position_embeddings" in config:  # learned positions are as many as they are
+        path.write_text(json.dumps(config | {"max_position_embeddings": context}))
     return made
 
 

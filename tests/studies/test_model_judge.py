@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from byte_model import TEMPLATE, save_byte_model
+from torch import Tensor
+from transformers import Cache
 
 from commands import Run, mistake
 from steergauge.errors import SteergaugeError
@@ -84,13 +86,39 @@ def test_it_says_in_batches_what_the_model_says_alone(judge: ModelJudge, folder:
         assert judge.judge(text) == found[text]
 
 
+@pytest.mark.parametrize("family", ["gpt2", "gemma3-text"])
+def test_other_families_too_say_in_batches_what_they_say_alone(family: str, tmp_path: Path) -> None:
+    folder = save_byte_model(tmp_path, family)  # absolute positions; a window shorter than the questions
+    judge = ModelJudge(load_model(str(folder), precision="float32", device="cpu"))
+    expected = alone(folder, TEXTS[:9])
+    assert len(set(expected.values())) >= 2
+    assert {text: reading.label for text, reading in judge.judge_all(TEXTS[:9])} == expected
+
+
+def test_the_rubric_is_run_once(judge: ModelJudge, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = []
+
+    def counted(self: Model, ids: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
+        lengths.append(ids.shape[1])
+        return forward(self, ids, mask, cache)
+
+    forward = Model.forward
+    monkeypatch.setattr(Model, "forward", counted)
+    list(judge.judge_all(TEXTS))
+    encoded = model.template.encode([question(""), question(max(TEXTS, key=len))], "cpu")
+    whole = int(encoded["attention_mask"][1].sum())
+    opening = len("user\nA, B or C?\n<output ") + 1  # and a control token
+    assert lengths[0] == opening
+    assert lengths[2:] == [whole - opening]  # the second batch has the longest
+
+
 def test_a_letter_is_chosen_even_where_the_model_would_say_something_else(
     judge: ModelJudge, model: Model
 ) -> None:
     encoding = model.template.encode([question(TEXTS[0])], "cpu")
     with torch.inference_mode():
         likeliest = int(model.forward(encoding["input_ids"], encoding["attention_mask"]).argmax())
-    assert model.tokenizer.decode([likeliest]) not in "ABC"
+    assert model.tokenizer.decode([likeliest]) not in list("ABC")
     reading = judge.judge(TEXTS[0])
     assert reading.label is not None
     assert reading.evidence[:6] in ("A has ", "B has ", "C has ")
@@ -133,7 +161,7 @@ def test_progress_counts_every_output_once(model: Model) -> None:
 
 def test_a_model_whose_logits_are_not_finite_is_told(folder: Path) -> None:
     broken = load_model(str(folder), precision="float32", device="cpu")
-    broken.blocks.final_norm.weight.fill_(torch.nan)  # type: ignore[operator, union-attr]
+    broken.blocks.final_norm.weight.fill_(torch.nan)  # type: ignore[operator]
     with pytest.raises(SteergaugeError, match="not finite"):
         ModelJudge(broken).judge("Paris.")
 

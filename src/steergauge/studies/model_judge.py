@@ -1,8 +1,11 @@
 """A chat model on this machine as a judge. It stands here, since judging itself never touches a model."""
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 
 import torch
+from transformers import DynamicCache
 
 from steergauge.activations.batches import in_batches
 from steergauge.errors import SteergaugeError
@@ -12,6 +15,7 @@ from steergauge.judging.judges import MODEL, find_judge, require_judge
 from steergauge.judging.label import Judge, Judgement, Reading, Unscored
 from steergauge.judging.rubric import ANSWERS, question, rubric_version
 from steergauge.models.loading import Model, load_model
+from steergauge.steering.growing_cache import growing_cache
 
 
 def silent(done: int, total: int) -> None:
@@ -41,7 +45,8 @@ def open_judge(name: str, device: str = "auto", progress: Callable[[int, int], N
 class ModelJudge:
     """Asks a model about each output, and takes the letter that it finds likeliest among the three.
 
-    One forward pass a batch; nothing is generated, so every answer can be read. An output is unscored when it does
+    One forward pass a batch, after one over what all questions begin with; nothing is generated, so every answer
+    can be read. An output is unscored when it does
     not fit into the model's context, or holds a control token of its tokenizer. The evidence tells how much of the
     three letters' probability the answer has; that is no measured confidence. In bfloat16 it depends a little on
     what is read in the same batch.
@@ -72,20 +77,48 @@ class ModelJudge:
         Raises:
             SteergaugeError: the logits are not finite.
         """
-        refused = {text: Unscored(why) for text in texts if (why := self._why_not(text))}
+        questions = {text: self._tokens(text) for text in texts}
+        refused = {text: Unscored(why) for text, asked in questions.items() if (why := self._why_not(asked))}
         yield from refused.items()
         done = len(refused)
-        for some in in_batches(sorted(set(texts) - refused.keys(), key=lambda text: (len(text), text))):
-            yield from zip(some, map(_judgement, self._shares(some)), strict=True)
+        waiting = sorted(questions.keys() - refused.keys(), key=lambda text: (len(questions[text]), text))
+        begun = self._begin([questions[text] for text in waiting])
+        for some in in_batches(waiting):
+            shares = self._shares([questions[text] for text in some], begun)
+            yield from zip(some, map(_judgement, shares), strict=True)
             done += len(some)
             self._progress(done, len(texts))
 
-    def _shares(self, texts: list[str]) -> list[list[float]]:
-        """The probabilities of the three answers among themselves, for each text of a batch."""
-        encoding = self._model.template.encode([question(text) for text in texts], self._model.device)
-        with torch.inference_mode():
-            logits = self._model.forward(encoding["input_ids"], encoding["attention_mask"])
-        answers = logits[:, self._answers].float()  # (texts, 3)
+    @torch.inference_mode()
+    def _begin(self, questions: Sequence[list[int]]) -> DynamicCache:
+        """Runs what all questions begin with, which is most of the rubric, once for all."""
+        config = self._model.module.config
+        cache = growing_cache(config)
+        window = getattr(config.get_text_config(), "sliding_window", None)
+        longest = max(map(len, questions), default=0)
+        if window is not None and window <= 2 * longest:
+            return cache  # padding after what is shared would count in the window
+        columns = zip(*(question[:-1] for question in questions), strict=False)
+        opening = [column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns)]
+        if opening:
+            ids = torch.tensor([opening], device=self._model.device)
+            self._model.forward(ids, torch.ones_like(ids), cache)
+        return cache
+
+    @torch.inference_mode()
+    def _shares(self, questions: Sequence[list[int]], begun: DynamicCache) -> list[list[float]]:
+        """The probabilities of the three answers among themselves, for each question of a batch."""
+        cache, shared, device = copy.deepcopy(begun), begun.get_seq_length(), self._model.device
+        rest = [question[shared:] for question in questions]
+        width = max(map(len, rest))
+        padding = self._model.tokenizer.pad_token_id or 0
+        ids = torch.tensor([[padding] * (width - len(row)) + row for row in rest], device=device)
+        mask = torch.tensor(
+            [[1] * shared + [0] * (width - len(row)) + [1] * len(row) for row in rest], device=device
+        )
+        if shared:
+            cache.batch_select_indices(torch.zeros(len(rest), dtype=torch.long, device=device))
+        answers = self._model.forward(ids, mask, cache)[:, self._answers].float()  # (questions, 3)
         if not torch.isfinite(answers).all():
             raise SteergaugeError(
                 f"the logits of the judge {self._model.name} in {self._model.precision} are not finite"
@@ -93,9 +126,8 @@ class ModelJudge:
         shares: list[list[float]] = answers.softmax(dim=-1).tolist()
         return shares
 
-    def _why_not(self, text: str) -> str | None:
-        """Why the model cannot be asked about a text."""
-        tokens = self._tokens(text)
+    def _why_not(self, tokens: Sequence[int]) -> str | None:
+        """Why the model cannot be asked a question of these tokens."""
         longest = getattr(self._model.module.config.get_text_config(), "max_position_embeddings", None)
         if longest is not None and len(tokens) > longest:
             return f"{len(tokens)} tokens with the question, and the judge reads {longest}"
