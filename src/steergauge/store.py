@@ -4,16 +4,18 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import pandas as pd
 
 from steergauge.errors import SteergaugeError
-from steergauge.judging.label import Judge, Judgement, Label
+from steergauge.judging.label import BatchJudge, Judge, Judgement, Label, Reading, read_all
 from steergauge.steering.engine import Generation, Request
 
 VERSION = 2
@@ -62,6 +64,8 @@ CREATE TABLE ratings (
 # SQLite takes at most 32,766 values in a statement; a thousand keeps it quick and far from that.
 _AT_ONCE = 1000
 _PATIENCE = 60.0  # seconds to wait for another process
+_LABELS_AT_ONCE = 100  # kept together: when a judge fails, no more than these are lost
+_UNSCORED = "unscored"  # what stands for a label that a judge could not give
 
 
 class Setting(NamedTuple):
@@ -242,18 +246,39 @@ class Store:
         kept: dict[str, Any] = json.loads(row[0])
         return kept
 
-    def label(self, judge: Judge, texts: Mapping[str, str]) -> dict[str, Judgement]:
-        """Judges texts by address, and keeps the labels."""
-        judged = {key: judge.judge(text) for key, text in texts.items()}
-        with self._transaction():
-            self._database.executemany(
-                "INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?, ?)",
-                [
-                    (key, judge.name, judge.version, judgement.label.value, judgement.evidence)
-                    for key, judgement in judged.items()
-                ],
-            )
-        return judged
+    def label(self, judge: Judge, texts: Mapping[str, str]) -> dict[str, Reading]:
+        """Judges texts by address, and keeps the labels as they come; what was unscored is kept as that.
+
+        Labels that a `BatchJudge` gave before are found again. What it could not score is asked again.
+        """
+        found = self._labels(judge, texts) if isinstance(judge, BatchJudge) else {}
+        missing: defaultdict[str, list[str]] = defaultdict(list)  # text → addresses
+        for key, text in texts.items():
+            if key not in found:
+                missing[text].append(key)
+        read = read_all(judge, missing)
+        while some := dict(islice(read, _LABELS_AT_ONCE)):
+            judged = {key: reading for text, reading in some.items() for key in missing[text]}
+            with self._transaction():
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?, ?)",
+                    [
+                        (key, judge.name, judge.version, reading.label or _UNSCORED, reading.evidence)
+                        for key, reading in judged.items()
+                    ],
+                )
+            found |= judged
+        return {key: found[key] for key in texts}
+
+    def _labels(self, judge: Judge, keys: Iterable[str]) -> dict[str, Reading]:
+        """The labels that a judge of this name and version gave before."""
+        with self._told():
+            rows = self._database.execute(
+                "SELECT key, label, evidence FROM labels WHERE judge = ? AND version = ? AND label != ?",
+                (judge.name, judge.version, _UNSCORED),
+            ).fetchall()
+        wanted = set(keys)
+        return {key: Judgement(Label(label), evidence) for key, label, evidence in rows if key in wanted}
 
     def generations(self) -> dict[str, Kept]:
         """Every generation with the condition that it was made under, by address."""

@@ -3,8 +3,8 @@ from itertools import product
 
 import pytest
 
+from steergauge.judging.gauge import GaugeJudge
 from steergauge.judging.gold import GoldItem, Part, gold_part, gold_set
-from steergauge.judging.judges import JUDGES
 from steergauge.judging.label import Kind, Label
 from steergauge.statistics.agreement import Agreement
 from steergauge.studies.agreement import score_judges
@@ -91,7 +91,7 @@ def test_gauge_beats_study_on_every_class(scores: dict[str, Agreement]) -> None:
 
 def test_most_kinds_of_refusal_are_told_apart() -> None:
     pairs = Counter(
-        item.kind is JUDGES["gauge"].judge(item.text).kind
+        item.kind is GaugeJudge().judge(item.text).kind
         for item in gold_part(Part.TEST)
         if item.kind in (Kind.SAFETY, Kind.CONFUSED, Kind.PARTIAL, Kind.CAPABILITY)
     )

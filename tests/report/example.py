@@ -234,6 +234,7 @@ def _condition(block: int, dose: float, labels: Mapping[str, Labels]) -> Conditi
 
 def _generation(name: str, prompt: str, labels: Mapping[str, Labels]) -> GenerationRecord:
     label = labels[name][prompt]
+    assert label is not None
     place, dose = name.removeprefix("dim-b"), None
     if name.startswith("dim-b"):
         place, asked = place.split("-")

@@ -117,7 +117,7 @@ def test_the_unsteered_phantom_refuses_the_harmful_prompts_and_no_other(result: 
     unsteered = result.unsteered
     assert (unsteered.refusal.count, unsteered.garbled.count, unsteered.normal.count) == (0, 0, 30)
     assert (unsteered.harmful_refusal.count, unsteered.harmless_refusal.count) == (5, 0)
-    assert [one.label.value for one in unsteered.contrast_outputs] == ["refusal"] * 5 + ["normal"] * 5
+    assert [one.label for one in unsteered.contrast_outputs] == ["refusal"] * 5 + ["normal"] * 5
     assert unsteered.contrast_outputs[0].text == "I cannot help with that."
 
 

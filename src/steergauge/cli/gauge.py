@@ -68,7 +68,12 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
         Path | None, typer.Option(help="TOML, CSV or JSONL file of benign prompts to measure on.")
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Length of an output.")] = 100,
-    judge: Annotated[str, typer.Option(help="Who reads the outputs.")] = "study",
+    judge: Annotated[
+        str, typer.Option(help="Who reads the outputs: study, gauge, model:NAME or endpoint:URL#MODEL.")
+    ] = "study",
+    surprise: Annotated[
+        bool, typer.Option("--surprise", help="Tell how surprising each output is to the unsteered model.")
+    ] = False,
     threshold: Annotated[float, typer.Option(help="Coherent refusal rate that counts as steerable.")] = 0.6,
     random_directions: Annotated[int, typer.Option(help="Random vectors in the control.")] = 3,
     seed: Annotated[int, typer.Option(help="Of the prompts' halves and the random vectors.")] = 0,
@@ -113,6 +118,7 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
         head_doses=numbers("--head-doses", head_doses),
         max_new_tokens=max_new_tokens,
         judge=judge,
+        surprise=surprise,
         threshold=threshold,
         random_directions=random_directions,
         seed=seed,

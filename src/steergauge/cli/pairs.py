@@ -25,14 +25,14 @@ def pairs(  # noqa: PLR0917 - each is an option of the command line
     json: Annotated[Path | None, typer.Option(help="The result, as docs/json.md says.")] = None,
 ) -> None:
     """Checks a contrast set on MODEL: repeats, lengths, and what the model refuses unsteered."""
-    from steergauge.judging.judges import find_judge
+    from steergauge.judging.judges import require_judge
     from steergauge.prompts import load_contrast_set, study_contrast_set
     from steergauge.report.pairs import render_pairs
     from steergauge.report.tables import write_json
     from steergauge.report.terminal import SweepProgress
     from steergauge.store import Store
 
-    find_judge(judge)
+    require_judge(judge)
     contrast_set = load_contrast_set(contrast) if contrast else study_contrast_set()
     with Store(store) as opened:  # before the model is loaded: its mistakes are cheap to find
         loaded = load(model, precision, device, template)

@@ -1,7 +1,8 @@
 """What a judge or a person reads in a generation."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 
 class Label(StrEnum):
@@ -37,12 +38,44 @@ class Judgement(NamedTuple):
     span: Span | None = None  # where the evidence stands, if it stands in one place
 
 
+class Unscored(NamedTuple):
+    """A judge could not tell. It is no label: rates and comparisons leave the output out, and count it apart."""
+
+    evidence: str  # why
+
+    @property
+    def label(self) -> None:
+        """None, where a judgement has its label."""
+        return None
+
+
+Reading: TypeAlias = Judgement | Unscored
+
+
 class Judge(Protocol):
     """Reads one output. Equal name and version mean equal judgements."""
 
     name: str
     version: str
 
-    def judge(self, text: str) -> Judgement:
+    def judge(self, text: str) -> Reading:
         """Labels one output."""
         ...
+
+
+@runtime_checkable
+class BatchJudge(Judge, Protocol):
+    """Reads many outputs together, as a model does. It is slow, so its labels are kept and found again."""
+
+    def judge_all(self, texts: Sequence[str]) -> Iterator[tuple[str, Reading]]:
+        """Yields each of the texts, all different, with its reading: in any order, as soon as it is read."""
+        ...
+
+
+def read_all(judge: Judge, texts: Iterable[str]) -> Iterator[tuple[str, Reading]]:
+    """Yields each different text with its reading; together where the judge can, in any order."""
+    different = list(dict.fromkeys(texts))
+    if isinstance(judge, BatchJudge):
+        yield from judge.judge_all(different)
+    else:
+        yield from ((text, judge.judge(text)) for text in different)

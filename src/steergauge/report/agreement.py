@@ -17,7 +17,8 @@ def render_scores(scores: Mapping[str, Agreement], console: Console, truth: str)
     """
     for name, score in scores.items():
         console.print(
-            f"[bold]{name}[/bold]  κ {estimate(score.kappa)}, accuracy {estimate(score.accuracy)}, n = {score.n}",
+            f"[bold]{name}[/bold]  κ {estimate(score.kappa)}, accuracy {estimate(score.accuracy)}, n = {score.n}"
+            + (f", {score.unscored} more unscored" if score.unscored else ""),
             highlight=False,
         )
         table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))

@@ -11,6 +11,7 @@ from steergauge.atomic import replacing
 from steergauge.report import figures, words
 from steergauge.report.stability import stability_page
 from steergauge.report.standalone import standalone_page
+from steergauge.report.words import UNSCORED
 from steergauge.studies.result import GaugeResult, GenerationRecord
 from steergauge.studies.stability import StabilityResult
 
@@ -76,7 +77,7 @@ def output_rows(
         [
             group_at[generation.condition],
             prompt_at[generation.prompt],
-            generation.label.value,
+            generation.label or UNSCORED,
             generation.text,
             generation.evidence,
             generation.tokens,

@@ -27,6 +27,8 @@ def render_pairs(result: PairsResult, console: Console) -> None:
             "",
             f"{prompts} {name} prompts, {refused} refused unsteered, median length {tokens:g} tokens",
         )
+    if check.unscored:
+        item(console, "", f"{check.unscored} answers unscored: the judge could not read them")
     for fault, warnings in groupby(check.warnings, key=lambda warning: warning.fault):
         console.print(plain(f"\n{fault}", "bold yellow"))
         for warning in warnings:

@@ -6,6 +6,7 @@ from steergauge.studies.measurements import Best, Comparison, ConditionResult, D
 from steergauge.studies.result import GaugeResult, ProtocolRecord, SelectionRecord, VerdictName
 
 NOTHING = "–"
+UNSCORED = "unscored"
 
 _DOSE = {
     "raw": "α = {}",
@@ -57,9 +58,10 @@ def interval(rate: Rate) -> str:
 
 def rate_words(rate: Rate) -> str:
     """Counts, rate and interval."""
+    apart = f", {rate.unscored} {UNSCORED}" if rate.unscored else ""
     if rate.rate is None:
-        return "not measured: no prompts"
-    return f"{rate.count} of {rate.n}, {percent(rate.rate)} [{interval(rate)}%]"
+        return f"not measured: no prompts{apart}"
+    return f"{rate.count} of {rate.n}, {percent(rate.rate)} [{interval(rate)}%]{apart}"
 
 
 def points(difference: float) -> str:
@@ -70,8 +72,9 @@ def points(difference: float) -> str:
 def change_words(comparison: Comparison) -> str:
     """How many prompts changed, of how many, and p."""
     return (
-        f"gained {comparison.gained}, lost {comparison.lost} of {comparison.n} prompts, "
-        f"exact McNemar {p_words(comparison.p_value)}"
+        f"gained {comparison.gained}, lost {comparison.lost} of {comparison.n} prompts"
+        + (f" ({comparison.unscored} more {UNSCORED})" if comparison.unscored else "")
+        + f", exact McNemar {p_words(comparison.p_value)}"
     )
 
 

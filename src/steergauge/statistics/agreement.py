@@ -34,38 +34,41 @@ class ClassAgreement(NamedTuple):
 class Agreement(NamedTuple):
     """A reading of n items against another one."""
 
-    n: int
+    n: int  # that have a label in both
     kappa: Estimate
     accuracy: Estimate
     classes: dict[str, ClassAgreement]
     confusion: dict[str, dict[str, int]]  # truth → reading → count
+    unscored: int = 0  # further items, which the reading has no label for: in no other figure
 
 
 def compare_readings(
-    truth: Sequence[str], reading: Sequence[str], classes: Sequence[str], seed: int = 0
+    truth: Sequence[str], reading: Sequence[str | None], classes: Sequence[str], seed: int = 0
 ) -> Agreement:
     """Compares two readings of the same items, given in the same order.
 
     Cohen's κ is agreement beyond chance: 1 is perfect, 0 is what two readers with these shares of classes
     reach by lot. It is undefined where both readings know one class only. Its interval is the percentile
     bootstrap over items. Precision, recall and accuracy have Wilson's intervals. Items are assumed
-    independent: near-duplicates make every interval too narrow.
+    independent: near-duplicates make every interval too narrow. Items that the reading has no label for (None)
+    are left out and counted: a reader that skips what is hard looks better than it is.
 
     Raises:
-        ValueError: the readings differ in length, are empty, or hold a class that is not listed.
+        ValueError: the readings differ in length, have no item in common, or hold a class that is not listed.
     """
-    if len(truth) != len(reading) or not truth:
+    both = [(true, said) for true, said in zip(truth, reading, strict=False) if said is not None]
+    if len(truth) != len(reading) or not both:
         raise ValueError(f"{len(truth)} and {len(reading)} labels: two readings of the same items are needed")
-    unlisted = (set(truth) | set(reading)) - set(classes)
+    unlisted = {label for pair in both for label in pair} - set(classes)
     if unlisted:
         raise ValueError(f"not among the classes: {', '.join(sorted(unlisted))}")
-    counts = Counter(zip(truth, reading, strict=True))
+    counts = Counter(both)
     table = np.array([[counts[true, said] for said in classes] for true in classes])
     right = int(np.trace(table))
     return Agreement(
-        n=len(truth),
+        n=len(both),
         kappa=_bootstrapped_kappa(table, seed),
-        accuracy=_share(right, len(truth)),
+        accuracy=_share(right, len(both)),
         classes={
             name: ClassAgreement(
                 found=int(table[at, at]),
@@ -77,6 +80,7 @@ def compare_readings(
             for at, name in enumerate(classes)
         },
         confusion={true: {said: counts[true, said] for said in classes} for true in classes},
+        unscored=len(truth) - len(both),
     )
 
 

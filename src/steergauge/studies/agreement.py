@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from steergauge.errors import SteergaugeError
 from steergauge.judging.gold import GoldItem
 from steergauge.judging.judges import JUDGES
-from steergauge.judging.label import Judge, Label
+from steergauge.judging.label import Judge, Label, read_all
 from steergauge.statistics.agreement import (
     Agreement,
     Estimate,
@@ -24,12 +25,20 @@ LABELS = [label.value for label in Label]
 
 
 def score_judges(items: Sequence[GoldItem], judges: Mapping[str, Judge] = JUDGES) -> dict[str, Agreement]:
-    """Every judge against the gold labels of the same items."""
+    """Every judge against the gold labels of the same items.
+
+    Raises:
+        SteergaugeError: a judge could not score a single item; the message says why.
+    """
     truth = [item.label.value for item in items]
-    return {
-        name: compare_readings(truth, [judge.judge(item.text).label.value for item in items], LABELS)
-        for name, judge in judges.items()
-    }
+    scores = {}
+    for name, judge in judges.items():
+        read = dict(read_all(judge, [item.text for item in items]))
+        if not any(one.label for one in read.values()):
+            why = read[items[0].text].evidence
+            raise SteergaugeError(f"the judge {name} scored none of {len(items)} outputs: {why}")
+        scores[name] = compare_readings(truth, [read[item.text].label for item in items], LABELS)
+    return scores
 
 
 class Disagreement(NamedTuple):
@@ -69,9 +78,7 @@ def store_agreement(
     first = {rater: labels for (rater, showing), labels in shown.items() if showing == 1}
     by_output = _by_output(first)
     people = {key: label for key, labels in by_output.items() if (label := _majority(labels.values()))}
-    judged = {
-        name: {key: judge.judge(texts[key]).label for key in by_output} for name, judge in judges.items()
-    }
+    judged = {name: _labels(judge, {key: texts[key] for key in by_output}) for name, judge in judges.items()}
     return StoreAgreement(
         steadiness={
             rater: agreement
@@ -92,7 +99,14 @@ def store_agreement(
         disagreements=[
             Disagreement(key, everyone)
             for key, labels in sorted(by_output.items())
-            if len(set((everyone := labels | {name: one[key] for name, one in judged.items()}).values())) > 1
+            if len(
+                set(
+                    (
+                        everyone := labels | {name: one[key] for name, one in judged.items() if key in one}
+                    ).values()
+                )
+            )
+            > 1
         ],
     )
 
@@ -117,11 +131,11 @@ def corrected_rates(
         measured: each judge against people's labels.
         judges: by name.
     """
-    conditions: defaultdict[str, list[Kept]] = defaultdict(list)
-    for one in generations.values():
-        conditions[one.condition].append(one)
+    conditions: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for key, one in generations.items():
+        conditions[one.condition][key] = one.text
     return [
-        _corrected(condition, name, [judges[name].judge(one.text).label for one in outputs], measured[name])
+        _corrected(condition, name, list(_labels(judges[name], outputs).values()), measured[name])
         for condition, outputs in sorted(conditions.items())
         for name in measured
     ]
@@ -162,6 +176,13 @@ def _by_output(first: Mapping[str, Mapping[str, Label]]) -> dict[str, dict[str, 
         for key, label in labels.items():
             found[key][rater] = label
     return dict(found)
+
+
+def _labels(judge: Judge, texts: Mapping[str, str]) -> dict[str, Label]:
+    """A judge's labels by address, without what it could not score."""
+    read = dict(read_all(judge, texts.values()))
+    labels = {key: read[text].label for key, text in texts.items()}
+    return {key: label for key, label in labels.items() if label is not None}
 
 
 def _majority(labels: Iterable[Label]) -> Label | None:

@@ -17,28 +17,62 @@ from steergauge.studies.measurements import (
     Window,
 )
 
-Labels = Mapping[str, Label]
+Labels = Mapping[str, Label | None]
+"""Prompt → label; None where the judge could not tell."""
+
+
+def answered(labels: Labels) -> list[str]:
+    """The prompts that the unsteered model does not refuse, as far as they are scored: where there is an effect."""
+    return [prompt for prompt, label in labels.items() if label not in (Label.REFUSAL, None)]
 
 
 def rate(labels: Labels, label: Label, prompts: Sequence[str] | None = None) -> Rate:
-    """The share of distinct prompts with a label, with its Wilson interval; of all prompts unless told."""
-    counted = list(labels) if prompts is None else list(prompts)
+    """The share of distinct prompts with a label, with its Wilson interval; of all prompts unless told.
+
+    Prompts whose output is unscored are in neither count; they are counted apart.
+    """
+    asked = list(labels) if prompts is None else list(prompts)
+    counted = [prompt for prompt in asked if labels[prompt] is not None]
     count = sum(labels[prompt] is label for prompt in counted)
     low, high = wilson_interval(count, len(counted))
     return Rate(
-        count=count, n=len(counted), rate=count / len(counted) if counted else None, low=low, high=high
+        count=count,
+        n=len(counted),
+        rate=count / len(counted) if counted else None,
+        low=low,
+        high=high,
+        unscored=len(asked) - len(counted),
     )
 
 
 def compare(
     treated: Labels, reference: Labels, prompts: Sequence[str], p_adjusted: float | None = None
 ) -> Comparison:
-    """Coherent refusal in two conditions on the same prompts, paired."""
+    """Coherent refusal in two conditions on the same prompts, paired.
+
+    A prompt whose output is unscored in either is no pair: it is left out, and counted apart. Where
+    none is left, nothing is known: the interval is everything, and p is 1.
+    """
+    pairs = [prompt for prompt in prompts if treated[prompt] is not None and reference[prompt] is not None]
+    if prompts and not pairs:
+        return Comparison(
+            n=0,
+            gained=0,
+            lost=0,
+            difference=0,
+            low=-1,
+            high=1,
+            p_value=1,
+            p_adjusted=p_adjusted,
+            unscored=len(prompts),
+        )
     compared = compare_paired(
-        {prompt: treated[prompt] is Label.REFUSAL for prompt in prompts},
-        {prompt: reference[prompt] is Label.REFUSAL for prompt in prompts},
+        {prompt: treated[prompt] is Label.REFUSAL for prompt in pairs},
+        {prompt: reference[prompt] is Label.REFUSAL for prompt in pairs},
     )
-    return Comparison(n=len(prompts), p_adjusted=p_adjusted, **compared._asdict())
+    return Comparison(
+        n=len(pairs), p_adjusted=p_adjusted, unscored=len(prompts) - len(pairs), **compared._asdict()
+    )
 
 
 def best_condition(
@@ -49,21 +83,22 @@ def best_condition(
 ) -> Best | None:
     """Chooses on one half of the answered prompts, and reports on the other.
 
-    Most coherent refusals win; then fewest garbled outputs; then the smallest total dose.
+    Most coherent refusals win; then fewest garbled outputs; then the smallest total dose. An output that is
+    unscored counts for nothing.
 
     Args:
         conditions: what is chosen from.
         labels: prompt → label for each condition's id.
-        unsteered: prompt → label without steering; prompts that are refused there take no part.
+        unsteered: prompt → label without steering; prompts that are refused or unscored there take no part.
         seed: of the split.
 
     Returns:
         None when fewer than two prompts are answered without steering.
     """
-    answered = [prompt for prompt, label in unsteered.items() if label is not Label.REFUSAL]
-    if len(answered) < 2 or not conditions:
+    open_prompts = answered(unsteered)
+    if len(open_prompts) < 2 or not conditions:
         return None
-    choosing, reporting = split_prompts(answered, seed)
+    choosing, reporting = split_prompts(open_prompts, seed)
 
     def merit(condition: ConditionResult) -> tuple[int, int, float]:
         on_choosing = [labels[condition.id][prompt] for prompt in choosing]
@@ -84,7 +119,7 @@ def best_condition(
         chosen_on=rate(outcome, Label.REFUSAL, choosing),
         reported_on=rate(outcome, Label.REFUSAL, reporting),
         garbled_on_reported=rate(outcome, Label.GARBLED, reporting),
-        whole_set=rate(outcome, Label.REFUSAL, answered),
+        whole_set=rate(outcome, Label.REFUSAL, open_prompts),
         against_unsteered=compare(outcome, unsteered, reporting),
         choosing_prompts=choosing,
         reporting_prompts=reporting,
@@ -116,14 +151,14 @@ def random_control(
     best: Best, outcomes: Mapping[int, Labels], labels: Mapping[str, Labels], unsteered: Labels
 ) -> RandomControl:
     """What random unit vectors of the best condition's dose do, by seed, and the best beyond the strongest."""
-    answered = [prompt for prompt, label in unsteered.items() if label is not Label.REFUSAL]
+    open_prompts = answered(unsteered)
     directions = [
         RandomDirection(
             seed=seed,
             refusal=rate(outcome, Label.REFUSAL),
             garbled=rate(outcome, Label.GARBLED),
             normal=rate(outcome, Label.NORMAL),
-            effect=rate(outcome, Label.REFUSAL, answered),
+            effect=rate(outcome, Label.REFUSAL, open_prompts),
         )
         for seed, outcome in outcomes.items()
     ]

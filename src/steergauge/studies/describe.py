@@ -9,7 +9,7 @@ from steergauge.directions.extract import Extracted
 from steergauge.directions.head_direction import HeadDirection
 from steergauge.directions.importing import ImportedDirection
 from steergauge.directions.selection import Selection
-from steergauge.judging.judges import find_judge
+from steergauge.judging.label import Judge
 from steergauge.models.loading import Model
 from steergauge.models.quantization import Quantized
 from steergauge.steering.dose import Dose, Yardsticks, coefficients, equivalents
@@ -62,10 +62,9 @@ def _describe_quantized(quantized: Quantized) -> QuantizationRecord:
 
 
 def describe_protocol(
-    settings: GaugeSettings, methods: list[str], doses: ChosenDoses, batch_rows: int
+    settings: GaugeSettings, judge: Judge, methods: list[str], doses: ChosenDoses, batch_rows: int
 ) -> ProtocolRecord:
     """The settings with all that they resolved to; `methods` names imported directions too."""
-    judge = find_judge(settings.judge)
     return ProtocolRecord(
         contrast_set=settings.contrast_set.name,
         positive=list(settings.contrast_set.positive),

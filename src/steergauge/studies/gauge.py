@@ -10,7 +10,6 @@ from pathlib import Path
 from steergauge.activations.hooks import Baseline
 from steergauge.directions.extract import ITI
 from steergauge.directions.importing import ImportedDirection
-from steergauge.judging.judges import find_judge
 from steergauge.judging.label import Judge, Label
 from steergauge.models.loading import Model, load_model
 from steergauge.statistics.comparisons import adjust_holm
@@ -22,6 +21,7 @@ from steergauge.store import Store
 from steergauge.studies import provenance
 from steergauge.studies.analysis import (
     Labels,
+    answered,
     best_condition,
     compare,
     random_control,
@@ -30,6 +30,7 @@ from steergauge.studies.analysis import (
 )
 from steergauge.studies.describe import describe_directions, describe_dose, describe_model, describe_protocol
 from steergauge.studies.measurements import Best, ConditionResult
+from steergauge.studies.model_judge import open_judge
 from steergauge.studies.outputs import JudgedOutputs, judge_made
 from steergauge.studies.plan import ChosenDoses, PlannedCondition
 from steergauge.studies.prepare import prepare
@@ -41,9 +42,10 @@ from steergauge.studies.result import (
     Provenance,
     Unsteered,
 )
-from steergauge.studies.run import Made, Progress, Runner, Silent
+from steergauge.studies.run import Made, Progress, RowsDone, Runner, Silent
 from steergauge.studies.settings import GaugeSettings
 from steergauge.studies.side_by_side import side_by_side
+from steergauge.studies.surprise import Surprise, measure_surprise
 from steergauge.studies.verdict import conclude
 
 logger = logging.getLogger(__name__)
@@ -98,7 +100,7 @@ class _Gauge:
         self.model, self.settings, self.store, self.progress = model, settings, store, progress
         self.readings, self.given = readings, given
         self.prompts = [prompt.text for prompt in settings.evaluation_set.prompts]
-        self.judge: Judge = find_judge(settings.judge)
+        self.judge: Judge = open_judge(settings.judge, model.device, RowsDone("judging", progress))
         self.decoding = Decoding(settings.max_new_tokens)
         self.engine = TorchEngine(model, settings.wave_rows, settings.max_new_tokens)
         self.control = unsteered(len(model.blocks), model.blocks.width)
@@ -127,16 +129,24 @@ class _Gauge:
         description = describe_model(self.model, self.prompts[0])
         self.store.describe_model(self.model.fingerprint, description.model_dump(mode="json"))
         control_record = self._describe_control(control, contrast_control)
+        reported = [control, *outputs, *randoms.values()]
+        surprises = self._surprises(reported)
         generations = [
             record
-            for one in (control, *outputs, *randoms.values())
-            for record in one.records(self.settings.evaluation_set, control.labels, len(self.model.blocks))
+            for one in reported
+            for record in one.records(
+                self.settings.evaluation_set, control.labels, len(self.model.blocks), surprises
+            )
         ]
         logger.info("%d generations were made now, the others were in the store", runner.made_now)
         return GaugeResult(
             model=description,
             protocol=describe_protocol(
-                self.settings, [*directions, *([ITI] if found.heads else [])], doses, runner.wave_rows
+                self.settings,
+                self.judge,
+                [*directions, *([ITI] if found.heads else [])],
+                doses,
+                runner.wave_rows,
             ),
             checks=[Check(name=name, passed=True, detail=detail) for name, detail in checks],
             unsteered=control_record,
@@ -161,6 +171,7 @@ class _Gauge:
                 window=window,
                 random=beyond,
                 threshold=self.settings.threshold,
+                judge=self.judge.name,
             ),
             provenance=Provenance(
                 steergauge=version("steergauge"),
@@ -236,6 +247,8 @@ class _Gauge:
             Request(prompt, steering, self.decoding) for steering in steerings for prompt in self.prompts
         ]
         made = runner.run(stage, requests)
+        # All at once: a model reads them in full batches, and finds its labels again for each condition.
+        self.store.label(self.judge, {one.key: one.generation.text for one in made})
         n = len(self.prompts)
         return [made[start : start + n] for start in range(0, len(made), n)]
 
@@ -260,6 +273,19 @@ class _Gauge:
             unit=planned.dose.unit if planned else "",
         )
 
+    def _surprises(self, outputs: Sequence[JudgedOutputs]) -> dict[str, Surprise]:
+        """By the generation's address; empty unless asked for."""
+        if not self.settings.surprise:
+            return {}
+        asked = {one.key: (prompt, one) for some in outputs for prompt, one in some.made.items()}
+        measured = measure_surprise(
+            self.model,
+            [prompt for prompt, _ in asked.values()],
+            [one.generation.tokens for _, one in asked.values()],
+            RowsDone("surprise", self.progress),
+        )
+        return dict(zip(asked, measured, strict=True))
+
     def _condition_results(
         self,
         conditions: Sequence[PlannedCondition],
@@ -267,7 +293,7 @@ class _Gauge:
         control: Labels,
         baseline: Baseline,
     ) -> list[ConditionResult]:
-        answered = [prompt for prompt, label in control.items() if label is not Label.REFUSAL]
+        open_prompts = answered(control)
         compared = [compare(one.labels, control, self.prompts) for one in outputs]
         adjusted = adjust_holm([comparison.p_value for comparison in compared])
         results = []
@@ -282,7 +308,7 @@ class _Gauge:
                     refusal=rate(one.labels, Label.REFUSAL),
                     garbled=rate(one.labels, Label.GARBLED),
                     normal=rate(one.labels, Label.NORMAL),
-                    effect=rate(one.labels, Label.REFUSAL, answered),
+                    effect=rate(one.labels, Label.REFUSAL, open_prompts),
                     against_unsteered=comparison.model_copy(update={"p_adjusted": p_adjusted}),
                 )
             )

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from steergauge.errors import SteergaugeError
-from steergauge.judging.judges import find_judge
+from steergauge.judging.judges import require_judge
 from steergauge.models.loading import Model, load_model
 from steergauge.prompts import ContrastSet, study_contrast_set
 from steergauge.steering.engine import Decoding, Request
@@ -14,6 +14,7 @@ from steergauge.steering.steering import unsteered
 from steergauge.steering.torch_engine import TorchEngine
 from steergauge.store import Store
 from steergauge.studies.describe import describe_model
+from steergauge.studies.model_judge import open_judge
 from steergauge.studies.pairs import PairsResult, PromptReading, check_pairs
 from steergauge.studies.run import Made, Progress, Runner, Silent
 
@@ -42,10 +43,12 @@ def measure_pairs(
     Raises:
         SteergaugeError: there is no such judge, or the model or the store cannot be used.
     """
-    reader, contrast_set = find_judge(judge), contrast_set or study_contrast_set()
+    require_judge(judge)
+    contrast_set = contrast_set or study_contrast_set()
     if max_new_tokens < 1:
         raise SteergaugeError(f"an answer needs at least one new token, not {max_new_tokens}")
     model = load_model(model) if isinstance(model, str) else model
+    reader = open_judge(judge, model.device)
     prompts = [*contrast_set.positive, *contrast_set.negative]
     with nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as opened:
         engine, made = _answers(model, prompts, max_new_tokens, opened, progress or Silent())

@@ -17,10 +17,13 @@ class Rate(Record):
     """Successes among distinct prompts, with a Wilson 95% interval; all as fractions of one."""
 
     count: int = Field(description="Prompts with the outcome.")
-    n: int = Field(description="Distinct prompts observed.")
+    n: int = Field(description="Distinct prompts observed, whose output was scored.")
     rate: float | None = Field(description="count / n; null when n is 0.")
     low: float = Field(description="Lower end of the interval.")
     high: float = Field(description="Upper end of the interval.")
+    unscored: int = Field(
+        default=0, description="Prompts left out of `n`: the judge could not read the output."
+    )
 
 
 class DoseRecord(Record):
@@ -62,6 +65,9 @@ class Comparison(Record):
     p_value: float = Field(description="Two-sided, exact McNemar, not corrected.")
     p_adjusted: float | None = Field(
         description="Holm, over all conditions; null where one comparison is made."
+    )
+    unscored: int = Field(
+        default=0, description="Prompts left out of `n`: one of the two outputs is unscored."
     )
 
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from steergauge.judging.label import Judge, Judgement, Label
+from steergauge.judging.label import Judge, Label, Reading
 from steergauge.prompts import EvaluationSet
 from steergauge.store import Store
 from steergauge.studies.analysis import Labels
 from steergauge.studies.result import GenerationRecord
 from steergauge.studies.run import Made
+from steergauge.studies.surprise import Surprise
 
 
 @dataclass(frozen=True)
@@ -29,21 +31,28 @@ class JudgedOutputs:
     block: int | None
     dose: float | None
     made: Mapping[str, Made]
-    judged: Mapping[str, Judgement]
+    judged: Mapping[str, Reading]
     unit: str = "raw"
 
     @property
     def labels(self) -> Labels:
-        """Prompt → label."""
-        return {prompt: judgement.label for prompt, judgement in self.judged.items()}
+        """Prompt → label, or None where it is unscored."""
+        return {prompt: reading.label for prompt, reading in self.judged.items()}
 
-    def records(self, evaluation_set: EvaluationSet, control: Labels, blocks: int) -> list[GenerationRecord]:
+    def records(
+        self,
+        evaluation_set: EvaluationSet,
+        control: Labels,
+        blocks: int,
+        surprises: Mapping[str, Surprise] = MappingProxyType({}),
+    ) -> list[GenerationRecord]:
         """One record a prompt.
 
         Args:
             evaluation_set: the prompts with their categories.
             control: the unsteered model's labels.
             blocks: how many the model has.
+            surprises: by address; empty where they were not measured.
         """
         return [
             GenerationRecord(
@@ -62,14 +71,17 @@ class JudgedOutputs:
                 tokens=len(self.made[prompt.text].generation.tokens),
                 finish=self.made[prompt.text].generation.finish,
                 unsteered_refused=control[prompt.text] is Label.REFUSAL,
+                surprise=surprise.mean if surprise else None,
+                surprise_window=surprise.window if surprise else None,
             )
             for prompt in evaluation_set.prompts
+            for surprise in (surprises.get(self.made[prompt.text].key),)
         ]
 
 
 def judge_made(
     store: Store, judge: Judge, prompts: Sequence[str], made: Sequence[Made]
-) -> dict[str, Judgement]:
-    """Judges generations and keeps the labels: prompt → judgement."""
+) -> dict[str, Reading]:
+    """Judges generations and keeps the labels: prompt → how its output was read."""
     judged = store.label(judge, {one.key: one.generation.text for one in made})
     return {prompt: judged[one.key] for prompt, one in zip(prompts, made, strict=True)}

@@ -49,6 +49,7 @@ class PairsCheck(Record):
     negative: int = Field(description="Negative prompts.")
     positive_refused: int = Field(description="Positive prompts that the unsteered model refuses.")
     negative_refused: int = Field(description="Negative prompts that it refuses.")
+    unscored: int = Field(default=0, description="Prompts whose answer the judge could not read.")
     positive_median_tokens: float = Field(description="Median length of the positive prompts, in tokens.")
     negative_median_tokens: float = Field(description="Median length of the negative prompts, in tokens.")
     warnings: list[PairsWarning] = Field(description="What was found; empty where nothing was.")
@@ -65,7 +66,7 @@ class PromptReading(Record):
     side: Literal["positive", "negative"] = Field(description="The class it stands in.")
     prompt: str = Field(description="What the model was asked.")
     tokens: int = Field(description="Its length in tokens, without the template.")
-    label: Label = Field(description="How the judge read the answer.")
+    label: Label | None = Field(description="How the judge read the answer; null where it could not.")
     evidence: str = Field(description="What the judge went by.")
     text: str = Field(description="The answer, verbatim.")
 
@@ -91,8 +92,8 @@ def check_pairs(
     contrast_set: ContrastSet,
     positive_tokens: Sequence[int],
     negative_tokens: Sequence[int],
-    positive_labels: Sequence[Label],
-    negative_labels: Sequence[Label],
+    positive_labels: Sequence[Label | None],
+    negative_labels: Sequence[Label | None],
 ) -> PairsCheck:
     """Warns on what a contrast set's two classes differ in besides the behaviour.
 
@@ -100,7 +101,8 @@ def check_pairs(
         contrast_set: the prompts.
         positive_tokens: length of each positive prompt itself, without the template.
         negative_tokens: the same for the negative prompts.
-        positive_labels: how the judge read the unsteered model's answer to each positive prompt.
+        positive_labels: how the judge read the unsteered model's answer to each positive prompt; None where it
+            could not.
         negative_labels: the same for the negative prompts.
 
     Raises:
@@ -125,6 +127,7 @@ def check_pairs(
         negative=len(contrast_set.negative),
         positive_refused=sum(label is Label.REFUSAL for label in positive_labels),
         negative_refused=sum(label is Label.REFUSAL for label in negative_labels),
+        unscored=[*positive_labels, *negative_labels].count(None),
         positive_median_tokens=median(positive_tokens),
         negative_median_tokens=median(negative_tokens),
         warnings=[
@@ -178,9 +181,9 @@ def _pair_lengths(
             )
 
 
-def _not_refused(contrast_set: ContrastSet, labels: Sequence[Label]) -> Iterator[PairsWarning]:
+def _not_refused(contrast_set: ContrastSet, labels: Sequence[Label | None]) -> Iterator[PairsWarning]:
     for prompt, label in zip(contrast_set.positive, labels, strict=True):
-        if label is not Label.REFUSAL:
+        if label not in (Label.REFUSAL, None):
             yield PairsWarning(
                 fault=PairsFault.HARMFUL_NOT_REFUSED,
                 prompts=[prompt],
@@ -189,7 +192,7 @@ def _not_refused(contrast_set: ContrastSet, labels: Sequence[Label]) -> Iterator
             )
 
 
-def _refused(contrast_set: ContrastSet, labels: Sequence[Label]) -> Iterator[PairsWarning]:
+def _refused(contrast_set: ContrastSet, labels: Sequence[Label | None]) -> Iterator[PairsWarning]:
     for prompt, label in zip(contrast_set.negative, labels, strict=True):
         if label is Label.REFUSAL:
             yield PairsWarning(

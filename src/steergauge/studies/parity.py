@@ -19,7 +19,6 @@ from steergauge.activations.backends import BACKENDS, REFERENCE
 from steergauge.activations.hooks import measure_baseline
 from steergauge.directions.extract import read_contrast
 from steergauge.errors import SteergaugeError
-from steergauge.judging.judges import find_judge
 from steergauge.judging.label import Judge
 from steergauge.models.loading import Model, load_model
 from steergauge.steering.engine import Decoding, Request
@@ -30,6 +29,7 @@ from steergauge.store import Store
 from steergauge.studies import provenance
 from steergauge.studies.describe import describe_model
 from steergauge.studies.fault_rule import RULES
+from steergauge.studies.model_judge import open_judge
 from steergauge.studies.outputs import JudgedOutputs, judge_made
 from steergauge.studies.parity_records import UNSTEERED, ParityRecords
 from steergauge.studies.parity_result import ParityProtocol, ParityResult
@@ -89,7 +89,7 @@ class _Parity:
     def __init__(self, model: Model, settings: ParitySettings, store: Store, progress: Progress) -> None:
         self.model, self.settings, self.store, self.progress = model, settings, store, progress
         self.prompts = [prompt.text for prompt in settings.evaluation_set.prompts]
-        self.judge: Judge = find_judge(settings.judge)
+        self.judge: Judge = open_judge(settings.judge, model.device)
         self.decoding = Decoding(settings.max_new_tokens)
         self.engine = TorchEngine(model, settings.wave_rows, settings.max_new_tokens)
         self.started, self._clock = datetime.now(UTC), time.monotonic()

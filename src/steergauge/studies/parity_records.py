@@ -11,7 +11,7 @@ from steergauge.judging.label import Label
 from steergauge.statistics.comparisons import adjust_holm
 from steergauge.statistics.proportions import wilson_interval
 from steergauge.steering.faults import CONTROL
-from steergauge.studies.analysis import compare, rate
+from steergauge.studies.analysis import answered, compare, rate
 from steergauge.studies.fault_rule import study_gap, visibility
 from steergauge.studies.measurements import Comparison, Rate
 from steergauge.studies.outputs import JudgedOutputs
@@ -44,7 +44,7 @@ class ParityRecords:
         self._right, self._norms, self._outputs = right, norms, outputs
         self._control = outputs[UNSTEERED].labels
         self._prompts = list(self._control)
-        self._answered = [prompt for prompt in self._prompts if self._control[prompt] is not Label.REFUSAL]
+        self._answered = answered(self._control)
 
     def rates(self, condition: str) -> Outputs:
         """The rates of one condition."""

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from steergauge.judging.judges import find_judge
+from steergauge.judging.judges import require_judge
 from steergauge.prompts import ContrastSet, EvaluationSet, study_contrast_set, study_evaluation_set
 from steergauge.studies.settings import require_depths
 
@@ -32,7 +32,7 @@ class ParitySettings(BaseModel):
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
-        find_judge(self.judge)
+        require_judge(self.judge)
         require_depths(self.depths)
         if len(set(self.depths)) < len(self.depths):
             raise ValueError(f"depths has a repeat: {', '.join(map(str, self.depths))}")

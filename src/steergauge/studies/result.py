@@ -111,7 +111,7 @@ class PromptOutcome(Record):
     """An output of the unsteered model."""
 
     prompt: str = Field(description="What the model was asked.")
-    label: Label = Field(description="How the judge read the output.")
+    label: Label | None = Field(description="How the judge read the output; null where it could not.")
     text: str = Field(description="The output, verbatim.")
 
 
@@ -232,12 +232,18 @@ class GenerationRecord(Record):
     dose_unit: str | None = Field(description="`raw`, `relative`, `separation`, `clamp` or `sigma`.")
     prompt: str = Field(description="What the model was asked.")
     category: str = Field(description="The prompt's category in its set.")
-    label: Label = Field(description="How the judge read the output.")
+    label: Label | None = Field(description="How the judge read the output; null where it could not.")
     evidence: str = Field(description="What the judge went by.")
     text: str = Field(description="The output, verbatim.")
     tokens: int = Field(description="How many tokens the output has.")
     finish: Literal["stop", "length"] = Field(description="Ended by itself, or at the most new tokens.")
     unsteered_refused: bool = Field(description="The unsteered model refuses this prompt.")
+    surprise: float | None = Field(
+        default=None, description="Mean −ln p of its tokens under the unsteered model; null unless asked for."
+    )
+    surprise_window: float | None = Field(
+        default=None, description="The largest such mean over ten tokens in a row."
+    )
 
 
 class GaugeResult(Record):
@@ -269,8 +275,12 @@ class GaugeResult(Record):
         return pd.DataFrame([_flat(condition) for condition in self.conditions])
 
     def generations_to_pandas(self) -> pd.DataFrame:
-        """One row a generation: its condition, prompt, text and label."""
-        return pd.DataFrame([generation.model_dump(mode="json") for generation in self.generations])
+        """One row a generation: its condition, prompt, text and label; its surprise, if it was measured."""
+        table = pd.DataFrame([generation.model_dump(mode="json") for generation in self.generations])
+        unmeasured = [
+            name for name in ("surprise", "surprise_window") if name in table and table[name].isna().all()
+        ]
+        return table.drop(columns=unmeasured)
 
 
 def _flat(condition: ConditionResult) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from steergauge.directions.extract import require_methods
 from steergauge.directions.formats import read_direction_file
 from steergauge.errors import SteergaugeError
-from steergauge.judging.judges import find_judge
+from steergauge.judging.judges import require_judge
 from steergauge.prompts import ContrastSet, EvaluationSet, study_contrast_set, study_evaluation_set
 from steergauge.steering.dose import DoseUnit, operation_of
 from steergauge.steering.operation import Operation
@@ -63,6 +63,7 @@ class GaugeSettings(BaseModel):
     )
     max_new_tokens: int = Field(default=100, ge=1)
     judge: str = "study"
+    surprise: bool = Field(default=False, description="Read every output with the unsteered model too.")
     threshold: float = Field(
         default=0.6, gt=0, le=1, description="The coherent refusal rate that counts as steerable."
     )
@@ -80,7 +81,7 @@ class GaugeSettings(BaseModel):
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
-        find_judge(self.judge)
+        require_judge(self.judge)
         operation_of(self.unit, self.operation)
         require_methods(self.methods)
         for path in self.directions:

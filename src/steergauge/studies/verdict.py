@@ -21,6 +21,7 @@ def conclude(
     window: Window | None,
     random: RandomControl | None,
     threshold: float,
+    judge: str = "study",
 ) -> Verdict:
     """Applies the rule.
 
@@ -31,7 +32,13 @@ def conclude(
     and below it: partly steerable; not real: not steerable.
     """
     cautions = _cautions(
-        model=model, unsteered=unsteered, conditions=conditions, best=best, window=window, random=random
+        model=model,
+        unsteered=unsteered,
+        conditions=conditions,
+        best=best,
+        window=window,
+        random=random,
+        judge=judge,
     )
     invalid = _invalid(unsteered, best, threshold)
     if invalid or best is None or window is None or random is None:
@@ -92,6 +99,7 @@ def _cautions(
     best: Best | None,
     window: Window | None,
     random: RandomControl | None,
+    judge: str,
 ) -> list[str]:
     cautions = []
     refused, harmful = unsteered.refusal, unsteered.harmful_refusal
@@ -124,9 +132,16 @@ def _cautions(
         cautions.append(
             f"Random vectors of the same dose refuse up to {most} of {random.directions[0].effect.n} prompts too."
         )
-    cautions.append(
-        "Refusal is read by a keyword rule that errs both ways: read the outputs before you cite the rate."
+    rates = [unsteered.refusal, *(condition.refusal for condition in conditions)]
+    if unscored := sum(one.unscored for one in rates):
+        cautions.append(
+            f"The judge could not read {unscored} of {unscored + sum(one.n for one in rates)} outputs: they are in no "
+            "rate and no comparison, which lean if it fails on one kind of output."
+        )
+    reader = (
+        "a keyword rule that errs both ways" if judge == "study" else f"the judge {judge}, which errs too"
     )
+    cautions.append(f"Refusal is read by {reader}: read the outputs before you cite the rate.")
     return cautions
 
 

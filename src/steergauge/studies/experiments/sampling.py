@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 from scipy.stats import bootstrap
 
-from steergauge.judging.judges import find_judge
 from steergauge.judging.label import Label
 from steergauge.statistics.cluster import cluster_bootstrap_interval
 from steergauge.statistics.proportions import Interval
@@ -21,9 +20,10 @@ from steergauge.studies.claims import answer
 from steergauge.studies.experiments.architecture import cautions_of
 from steergauge.studies.experiments.conditions import answered, best_of, labels_of, named, points
 from steergauge.studies.experiments.experiment import Work, gauge_work
+from steergauge.studies.model_judge import open_judge
 from steergauge.studies.prepare import prepare
 from steergauge.studies.result import GaugeResult
-from steergauge.studies.run import Runner
+from steergauge.studies.run import RowsDone, Runner
 from steergauge.studies.study_result import (
     Cell,
     Column,
@@ -180,7 +180,8 @@ def _draw(
     bench: Bench,
 ) -> dict[str, list[Label]]:
     """Samples one condition; by prompt that the unsteered model answers, the label of each sample."""
-    loaded, judge = bench.model(model), find_judge(settings.judge)
+    loaded = bench.model(model)
+    judge = open_judge(settings.judge, loaded.device, RowsDone("judging", bench.progress))
     engine = TorchEngine(loaded, settings.batch, settings.max_new_tokens)
     runner = Runner(loaded, engine, bench.store, engine.wave_rows, bench.progress)
     prompts = [prompt for prompt in answered(result) for _ in range(settings.samples)]
