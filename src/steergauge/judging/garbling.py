@@ -22,7 +22,6 @@ _NUMBERS_SHARE = 0.5  # of numbers among the words: a matrix, which may well rep
 _LONG_WORD = 25  # characters: longer than any word but a compound or an address
 _WORDLESS_SHARE = 0.35  # letters and digits among visible characters
 
-_DIGIT = re.compile(r"\d")
 _SIGN_RUN = re.compile(r"([^\w\s|:=\-_+*#>.~])\1{19}")
 _FRAME = re.compile(r"[\s|:=\-_+*#>`]+")  # what tables, rules and headings are drawn with
 
@@ -41,26 +40,23 @@ def find_garbling(read: Words) -> Garbling | None:
         return found
     if not text.isascii() and (found := _mixed_scripts(text)):
         return found
-    return _loop(read) or _long_words(text, words)
+    return _loop(read) or _long_words(read)
 
 
 def _loop(read: Words) -> Garbling | None:
     """A text that repeats itself: mostly, at its end without coming out of it, or with very few words."""
     words = read.words
-    count, different = len(words), len(set(words))
+    count, different = len(words), len(read.different)
     few = 2 * different <= count
     if count < 3 or count - different < (2 if few else 8):  # six runs repeat at least eight words
         return None
     stale = count - 2 - len(set(zip(words, words[1:], words[2:], strict=False)))
     if stale < 6 and not few:
         return None  # most texts end here
-    if (
-        different > 1
-        and _DIGIT.search(read.spaced)
-        and sum(map(str.isdigit, words)) >= _NUMBERS_SHARE * count
-    ):
+    found = _repeats(read, stale) or _one_word(read) or _ends_in_loop(read) or _poor_window(read)
+    if found and different > 1 and sum(map(str.isdecimal, words)) >= _NUMBERS_SHARE * count:
         return None
-    return _repeats(read, stale) or _one_word(read, different) or _ends_in_loop(read) or _poor_window(read)
+    return found
 
 
 def _repeats(read: Words, stale: int) -> Garbling | None:
@@ -71,20 +67,23 @@ def _repeats(read: Words, stale: int) -> Garbling | None:
     return Garbling(f"loop: {stale / runs:.0%} of it repeats", span)
 
 
-def _one_word(read: Words, different: int) -> Garbling | None:
+def _one_word(read: Words) -> Garbling | None:
     """A few words, most of them the same one."""
     words = read.words
     if len(words) > _FEW_WORDS:
         return None
-    most = max(map(words.count, set(words)))
-    if different > 1 and most < max(5, 0.6 * len(words)):
+    most = max(map(words.count, read.different))
+    if len(read.different) > 1 and most < max(5, 0.6 * len(words)):
         return None
     return Garbling(f"one word {most} times of {len(words)}", Span(0, len(read.text)))
 
 
 def _ends_in_loop(read: Words) -> Garbling | None:
-    first, end = _third_time(read.words)
-    if end - first < _STALE_TAIL or end < len(read.words) - 1:  # the last word may be cut off
+    words = read.words
+    if any(words.count(word) < 3 for word in words[-3:-1]):  # they are in the last run, cut off or not
+        return None
+    first, end = _third_time(words)
+    if end - first < _STALE_TAIL or end < len(words) - 1:  # the last word may be cut off
         return None
     return Garbling(f"ends in a loop of {end - first} words", Span(*read.places(first, end)))
 
@@ -117,6 +116,10 @@ def _poor_window(read: Words) -> Garbling | None:
     """A stretch with few different words, in any order."""
     words = read.words
     for size, most in _POOR_WINDOWS:
+        half = size // 2  # each stretch holds one of these blocks whole, which is hardly ever as poor
+        blocks = range(0, len(words) - half + 1, half)
+        if not any(len(set(words[start : start + half])) <= most for start in blocks):
+            continue
         for start in range(0, len(words) - size + 1, size // 6):
             different = len(set(words[start : start + size]))
             if different <= most:
@@ -125,9 +128,10 @@ def _poor_window(read: Words) -> Garbling | None:
     return None
 
 
-def _long_words(text: str, words: Sequence[str]) -> Garbling | None:
+def _long_words(read: Words) -> Garbling | None:
     """A loop without spaces, such as "backbackback", which is most of the text or very long."""
-    if not words or max(map(len, words)) < max(_LONG_WORD, min(0.3 * len(text), 60)):
+    text, words = read.text, read.words
+    if max(map(len, read.different), default=0) < max(_LONG_WORD, min(0.3 * len(text), 60)):
         return None
     longest = max(words, key=len)
     runs = len(longest) - 2
