@@ -58,6 +58,7 @@ class JudgedOutputs:
                 category=prompt.category,
                 label=self.judged[prompt.text].label,
                 evidence=self.judged[prompt.text].evidence,
+                **evidence_place(self.judged[prompt.text]),
                 text=self.made[prompt.text].generation.text,
                 tokens=len(self.made[prompt.text].generation.tokens),
                 finish=self.made[prompt.text].generation.finish,
@@ -65,6 +66,12 @@ class JudgedOutputs:
             )
             for prompt in evaluation_set.prompts
         ]
+
+
+def evidence_place(judgement: Judgement) -> dict[str, int | None]:
+    """Where the evidence stands in the text, as records keep it."""
+    start, end = judgement.span or (None, None)
+    return {"evidence_start": start, "evidence_end": end}
 
 
 def judge_made(
