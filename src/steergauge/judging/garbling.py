@@ -16,9 +16,7 @@ from steergauge.judging.words import Words
 
 # Chosen on the development part of the gold set, where language stays clear of them (docs/judges.md).
 _STALE_SHARE = 0.45  # of runs of three words that have occurred before
-_SAID_TWICE = (
-    0.6  # a text said twice over repeats half of itself: below this, some of it must come a third time
-)
+_SAID_TWICE = 0.6  # said twice over, a text repeats half of itself: below this, some must come a third time
 _THIRD_SHARE = 0.1  # of runs that occur for the third time or more
 _STALE_TAIL = 7  # words at the end that occur for the third time or more
 _LOOPING_TAIL = 10  # words at the end that are one phrase three times over
@@ -53,7 +51,7 @@ def find_garbling(read: Words) -> Garbling | None:
 def _loop(read: Words) -> Garbling | None:
     """A text that repeats itself: mostly, at its end without coming out of it, or with very few words."""
     words = read.words
-    if found := _ends_in_one_word(read):
+    if words[-3:-2] == words[-2:-1] and (found := _ends_in_one_word(read)):
         return found
     count, different = len(words), len(read.different)
     few = 2 * different <= count
@@ -95,9 +93,9 @@ def _ends_in_one_word(read: Words) -> Garbling | None:
     tail = words[-_ONE_WORD_TAIL - 1 : -1]
     if len(tail) < _ONE_WORD_TAIL or len(set(tail)) > 1:
         return None
-    if (
-        len(tail[0]) == 1 or tail[0].isdecimal() or not tail[0].startswith(words[-1])
-    ):  # the last may be cut off
+    if len(tail[0]) == 1 or tail[0].isdecimal():
+        return None
+    if not tail[0].startswith(words[-1]):  # the last may be cut off
         return None
     first = len(words) - 1
     while first and words[first - 1] == tail[0]:
@@ -109,6 +107,8 @@ def _ends_in_loop(read: Words) -> Garbling | None:
     """One phrase three times over at the end, or words that all come for the third time; it may be cut off."""
     words = read.words
     if any(words.count(word) < 3 for word in words[-3:-1]):  # they are in both, cut off or not
+        return None
+    if " ".join(words).count(" ".join(words[-3:-1])) < 2:
         return None
     for end in (len(words), len(words) - 1):
         for period in _periods(words, end):
@@ -164,15 +164,16 @@ def _poor_window(read: Words) -> Garbling | None:
     """A stretch with few different words, in any order."""
     words = read.words
     for size, most in _POOR_WINDOWS:
-        half = size // 2  # each stretch holds one of these blocks whole, which is hardly ever as poor
-        blocks = range(0, len(words) - half + 1, half)
-        if not any(len(set(words[start : start + half])) <= most for start in blocks):
-            continue
-        for start in range(0, len(words) - size + 1, size // 6):
-            different = len(set(words[start : start + size]))
-            if different <= most:
-                span = Span(*read.places(start, start + size))
-                return Garbling(f"{different} different words in a stretch of {size}", span)
+        half, step = size // 2, size // 6
+        for block in range(0, len(words) - half + 1, half):  # each stretch holds one of these whole
+            if len(set(words[block : block + half])) > most:
+                continue  # and hardly any is as poor
+            first, last = max(block - half, 0) // step * step, min(block, len(words) - size)
+            for start in range(first, last + 1, step):
+                different = len(set(words[start : start + size]))
+                if different <= most:
+                    span = Span(*read.places(start, start + size))
+                    return Garbling(f"{different} different words in a stretch of {size}", span)
     return None
 
 
