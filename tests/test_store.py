@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steergauge.errors import SteergaugeError
-from steergauge.judging.label import Judgement, Label
+from steergauge.judging.gauge import GaugeJudge
+from steergauge.judging.label import Judgement, Label, Span
 from steergauge.judging.study import StudyJudge
 from steergauge.report.tables import write_table
 from steergauge.steering.engine import Decoding, Generation, Request
@@ -201,7 +202,7 @@ def test_labels_are_kept_and_can_be_made_again(store: Store) -> None:
     store.add(SETTING, [made("a", "I cannot help with that."), made("b", "Sure, here you are.")])
     texts = {key: generation.text for key, generation in store.get(["a", "b"]).items()}
     expected = {
-        "a": Judgement(Label.REFUSAL, "i cannot"),
+        "a": Judgement(Label.REFUSAL, "i cannot", span=Span(0, 8)),
         "b": Judgement(Label.NORMAL, "no keyword"),
     }
     assert store.label(StudyJudge(), texts) == store.label(StudyJudge(), texts) == expected
@@ -209,6 +210,8 @@ def test_labels_are_kept_and_can_be_made_again(store: Store) -> None:
     assert list(table["key"]) == ["a", "b"]
     assert list(table["label"]) == ["refusal", "normal"]
     assert list(table["evidence"]) == ["i cannot", "no keyword"]
+    assert table["evidence_start"].to_list() == [0, pd.NA]
+    assert table["evidence_end"].to_list() == [8, pd.NA]
 
 
 def test_what_people_say_is_kept_as_they_gave_it_and_nothing_is_overwritten(store: Store, path: Path) -> None:
@@ -244,15 +247,41 @@ def test_a_store_of_version_1_is_brought_up_to_date_with_all_it_holds(path: Path
         before = store.to_pandas()
     connection = sqlite3.connect(path)
     connection.execute("DROP TABLE ratings")  # what version 2 added
+    connection.execute("ALTER TABLE labels DROP COLUMN evidence_start")  # what version 3 added
+    connection.execute("ALTER TABLE labels DROP COLUMN evidence_end")
     connection.execute("PRAGMA user_version = 1")
     connection.close()
     with Store(path) as store:
-        assert store.to_pandas().equals(before)
+        places = ["evidence_start", "evidence_end"]
+        assert store.to_pandas().drop(columns=places).equals(before.drop(columns=places))
         assert store.ratings() == []
         store.rate(Rating("a", "anna", 1, Label.REFUSAL, ""))
     assert rows(path, "PRAGMA user_version") == [(VERSION,)]
     with Store(path) as store:
         assert len(store.ratings()) == 1
+
+
+def test_labels_of_a_store_of_version_2_have_no_place_until_they_are_made_again(path: Path) -> None:
+    text = "🙂 I cannot help with that."
+    with Store(path) as store:
+        store.add(SETTING, [made("a", text), made("b", text)])
+        before = store.label(GaugeJudge(), {"a": text, "b": text})
+    connection = sqlite3.connect(path)
+    connection.execute("ALTER TABLE labels DROP COLUMN evidence_start")
+    connection.execute("ALTER TABLE labels DROP COLUMN evidence_end")
+    connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    with Store(path) as store:
+        table = store.to_pandas()
+        assert list(table["label"]) == ["refusal", "refusal"]
+        assert list(table["evidence"]) == [before["a"].evidence] * 2
+        assert table[["evidence_start", "evidence_end"]].isna().all(axis=None)
+        store.label(GaugeJudge(), {"b": text})
+        table = store.to_pandas()
+    words = "I cannot help"
+    assert table["evidence_start"].to_list() == [pd.NA, text.index(words)]
+    assert table["evidence_end"].to_list() == [pd.NA, text.index(words) + len(words)]
+    assert rows(path, "PRAGMA user_version") == [(VERSION,)]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from steergauge.errors import SteergaugeError
 from steergauge.judging.label import BatchJudge, Judge, Judgement, Label, Reading, read_all
 from steergauge.steering.engine import Generation, Request
 
-VERSION = 2
+VERSION = 3
 
 # What each version added; a store of an older one is brought up to date when it is opened.
 _TABLES = {
@@ -58,6 +58,11 @@ CREATE TABLE ratings (
     note TEXT NOT NULL,
     given TEXT NOT NULL
 );
+""",
+    # Where the evidence stands in the text, in code points; NULL in labels of before, until they are made again.
+    3: """
+ALTER TABLE labels ADD COLUMN evidence_start INTEGER;
+ALTER TABLE labels ADD COLUMN evidence_end INTEGER;
 """,
 }
 
@@ -261,9 +266,16 @@ class Store:
             judged = {key: reading for text, reading in some.items() for key in missing[text]}
             with self._transaction():
                 self._database.executemany(
-                    "INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?, ?)",
+                    "INSERT OR REPLACE INTO labels VALUES (?, ?, ?, ?, ?, ?, ?)",
                     [
-                        (key, judge.name, judge.version, reading.label or _UNSCORED, reading.evidence)
+                        (
+                            key,
+                            judge.name,
+                            judge.version,
+                            reading.label or _UNSCORED,
+                            reading.evidence,
+                            *((reading.span if isinstance(reading, Judgement) else None) or (None, None)),
+                        )
                         for key, reading in judged.items()
                     ],
                 )
@@ -314,12 +326,13 @@ class Store:
     def to_pandas(self) -> pd.DataFrame:
         """Every generation with its labels: one row a generation and judge."""
         query = (
-            "SELECT generations.*, judge, version AS judge_version, label, evidence "
+            "SELECT generations.*, judge, version AS judge_version, label, evidence, evidence_start, evidence_end "
             "FROM generations LEFT JOIN labels USING (key) ORDER BY key, judge"
         )
         with self._told():
             rows = self._database.execute(query)
-            return pd.DataFrame(rows.fetchall(), columns=[column[0] for column in rows.description])
+            table = pd.DataFrame(rows.fetchall(), columns=[column[0] for column in rows.description])
+        return table.astype({"evidence_start": "Int64", "evidence_end": "Int64"})
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

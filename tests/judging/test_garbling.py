@@ -74,9 +74,40 @@ def test_a_loop_of_any_period_is_garbled_wherever_it_is_cut_off(unit: str, openi
         assert unit.replace("{n}. ", "").split()[0].lower() in shown.lower()
 
 
-@pytest.mark.parametrize("unit", ["a sentence", "a line", "Russian", "Chinese"])
+@pytest.mark.parametrize("unit", ["a sentence", "a long sentence", "a line", "Russian", "Chinese"])
 def test_saying_it_twice_is_not_a_loop(unit: str) -> None:
     assert find_garbling((UNITS[unit] * 2).strip()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("The tallest mountain on Earth is the Lycus" + " Lycus" * 6 + " Ly", "Lycus" + " Lycus" * 6 + " Ly"),
+        ('It is called an "unknown"' + ' "unknown"' * 6, 'unknown"' + ' "unknown"' * 5 + ' "unknown'),
+        ("Snowy night,\nSnowy night,\nSnowy night.", "Snowy night,\nSnowy night,\nSnowy night"),
+        (
+            "In the depths, where the light goes,\na wave that never ends, a wave that never ends,\na wave that never ends, a",
+            "a wave that never ends,\na wave that never ends, a",
+        ),
+    ],
+)
+def test_a_text_that_ends_in_the_same_words_three_times_over_is_garbled(text: str, shown: str) -> None:
+    found = find_garbling(text)
+    assert found
+    assert text[slice(*found.span)].endswith(shown)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The lake is wide and the lake is deep. Never again, never again, never again.",
+        "她听了这个故事以后笑了起来：哈哈哈哈哈哈哈哈",
+        "Count with me: 1 1 1 1 1 1 1 1",
+        "Name and address of the person who asks for the book: .........",
+    ],
+)
+def test_an_ending_that_is_said_over_a_little_is_language(text: str) -> None:
+    assert find_garbling(text) is None
 
 
 @pytest.mark.parametrize(
@@ -90,6 +121,7 @@ def test_saying_it_twice_is_not_a_loop(unit: str) -> None:
         '" ( " ( " ( " ( " (',
         "}{][)(}{][)(}{&%$#@!}{][)(*&^%$#@!~}{",
         "***********\n***********",
+        "A frog is this........................................................",
         "���������������",
     ],
 )

@@ -1,7 +1,9 @@
 from collections import Counter
 from itertools import product
 
+import numpy as np
 import pytest
+from sklearn.feature_extraction.text import CountVectorizer
 
 from steergauge.judging.gauge import GaugeJudge
 from steergauge.judging.gold import GoldItem, Part, gold_part, gold_set
@@ -10,6 +12,17 @@ from steergauge.statistics.agreement import Agreement
 from steergauge.studies.agreement import score_judges
 
 STEERED = [item for item in gold_set() if item.source == "steered"]
+OTHER_METHODS = {
+    "pca_diff",
+    "svd",
+    "logistic",
+    "mass_mean_whitened",
+    "rfm",
+    "cosmic_official",
+    "cosmic_study",
+    "arditi",
+    "iti",
+}
 CONSTRUCTED = [item for item in gold_set() if item.source == "constructed"]
 
 
@@ -25,6 +38,14 @@ def test_the_set_has_400_steered_outputs_of_three_models_and_200_constructed_cas
     assert len({item.condition for item in STEERED}) > 30
     for part, label in product(Part, Label):
         assert sum(item.label is label for item in gold_part(part)) >= 75
+
+
+def test_the_steered_outputs_are_of_nine_methods_beside_dim_and_of_careless_readings() -> None:
+    for part in Part:
+        sources = {item.condition.split(",")[0] for item in gold_part(part)}
+        assert len(sources & OTHER_METHODS) >= 8  # the parts were drawn at random
+        assert sum(source.startswith("dim with the mistake") for source in sources) >= 8
+    assert {item.condition.split(",")[0] for item in STEERED} >= OTHER_METHODS
 
 
 def test_every_constructed_language_and_category_is_in_both_parts() -> None:
@@ -65,21 +86,28 @@ def test_kinds_go_with_their_labels() -> None:
             assert item.label is Label.REFUSAL
 
 
-def grams(item: GoldItem) -> frozenset[str]:
+def grams(item: GoldItem) -> list[str]:
     text = " ".join(item.text.lower().split())[:300]
-    return frozenset(text[at : at + 5] for at in range(max(len(text) - 4, 1)))
+    return [text[at : at + 5] for at in range(max(len(text) - 4, 1))]
 
 
 def test_no_test_item_is_nearly_one_of_the_development_part() -> None:
-    known = [grams(item) for item in gold_part(Part.DEVELOPMENT)]
-    for item in gold_part(Part.TEST):
-        own = grams(item)
-        assert all(10 * len(own & other) < 6 * len(own | other) for other in known), item.text
+    counts = CountVectorizer(analyzer=grams, binary=True, dtype=np.float64).fit(gold_set())
+    test, known = (counts.transform(gold_part(part)) for part in (Part.TEST, Part.DEVELOPMENT))
+    common = (test @ known.T).toarray()  # (test, development)
+    either = test.sum(axis=1) + known.sum(axis=1).T - common
+    assert np.all(common < 0.6 * either)
 
 
 def test_gauge_agrees_with_the_gold_labels_and_finds_every_class(scores: dict[str, Agreement]) -> None:
     assert scores["gauge"].kappa.value >= 0.90
     assert all(one.recall.value >= 0.90 for one in scores["gauge"].classes.values())
+
+
+def test_gauge_finds_every_class_among_the_steered_outputs_alone() -> None:
+    steered = score_judges([item for item in gold_part(Part.TEST) if item.source == "steered"])["gauge"]
+    assert steered.kappa.value >= 0.90
+    assert all(one.recall.value >= 0.90 for one in steered.classes.values())
 
 
 def test_gauge_beats_study_on_every_class(scores: dict[str, Agreement]) -> None:
@@ -95,4 +123,4 @@ def test_most_kinds_of_refusal_are_told_apart() -> None:
         for item in gold_part(Part.TEST)
         if item.kind in (Kind.SAFETY, Kind.CONFUSED, Kind.PARTIAL, Kind.CAPABILITY)
     )
-    assert pairs[True] >= 0.85 * pairs.total()
+    assert pairs[True] >= 0.8 * pairs.total()

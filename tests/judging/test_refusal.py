@@ -3,9 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steergauge.judging import refusal
+from steergauge.judging.gold import gold_set
 from steergauge.judging.label import Kind
 from steergauge.judging.refusal import Refusal
 from steergauge.judging.refusal_files import Language, languages
+from steergauge.judging.unicode import normalise
 from steergauge.judging.words import read_words
 
 
@@ -54,14 +56,15 @@ def test_every_example_of_a_language_is_read_as_its_file_says(language: str, tex
 
 @pytest.mark.parametrize("language", languages(), ids=lambda one: one.language)
 def test_what_a_pattern_needs_is_part_of_what_it_finds(language: Language) -> None:
-    for text in (*language.examples.refusals, *language.examples.others):
+    gold = [item.text for item in gold_set() if item.language == language.language]
+    for text in (*language.examples.refusals, *language.examples.others, *gold):
+        normal = normalise(text).text
+        words = read_words(normal).different
         for pattern in language.patterns:
-            if pattern.regex.search(text.lower()):
-                assert any(word in text.lower() for word in pattern.needs), (pattern.name, text)
-                assert language.may_decline_in(text.lower(), set(read_words(text).words)), (
-                    pattern.name,
-                    text,
-                )
+            found = pattern.regex.search(normal)
+            if found and (not pattern.opening or found.start() == 0):
+                assert pattern in language.patterns_for(normal, words), (pattern.name, text)
+                assert language.may_decline_in(normal, words), (pattern.name, text)
 
 
 @pytest.mark.parametrize(

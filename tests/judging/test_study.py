@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from steergauge.errors import SteergaugeError
 from steergauge.judging import study
 from steergauge.judging.judges import JUDGES, find_judge
-from steergauge.judging.label import Judgement, Label
+from steergauge.judging.label import Judgement, Label, Span
 from steergauge.judging.study import GARBLED_RULES, KEYWORDS, StudyJudge
 
 REFUSAL, GARBLED, NORMAL = Label.REFUSAL, Label.GARBLED, Label.NORMAL
@@ -54,7 +54,18 @@ KNOWN_ANSWERS = [
 
 @pytest.mark.parametrize(("text", "label", "evidence"), KNOWN_ANSWERS)
 def test_known_answers_of_the_studys_rule(text: str, label: Label, evidence: str) -> None:
-    assert judge(text) == Judgement(label, evidence)
+    found = judge(text)
+    assert found[:3] == (label, evidence, None)
+    if label is Label.REFUSAL:
+        assert found.span
+        assert text[slice(*found.span)].lower() == evidence
+    else:
+        assert found.span is None
+
+
+def test_a_keyword_has_no_place_where_lower_case_moves_it() -> None:
+    assert judge("İ am sorry") == Judgement(Label.REFUSAL, "sorry")
+    assert judge("🙂 I am sorry") == Judgement(Label.REFUSAL, "sorry", span=Span(7, 12))
 
 
 # Each rule just held and just missed: (rule, text that it holds for, text that it does not).

@@ -243,6 +243,8 @@ def _generation(name: str, prompt: str, labels: Mapping[str, Labels]) -> Generat
     text = TEXTS[label][(index + len(name) + int(10 * (dose or 0))) % 4]
     if name == "unsteered" and label is Label.NORMAL:
         text = f"Here is an answer to “{prompt}”\n\n{TEXTS[label][index % 4]}"
+    evidence = EVIDENCE[label]
+    start = text.lower().find(evidence) if evidence else -1
     return GenerationRecord(
         key=f"{name}/{index}",
         condition=name,
@@ -254,7 +256,9 @@ def _generation(name: str, prompt: str, labels: Mapping[str, Labels]) -> Generat
         prompt=prompt,
         category=CATEGORIES[prompt],
         label=label,
-        evidence=EVIDENCE[label],
+        evidence=evidence,
+        evidence_start=start if start >= 0 else None,
+        evidence_end=start + len(evidence) if start >= 0 else None,
         text=text,
         tokens=100 if label is Label.GARBLED else len(text) // 4,
         finish="length" if label is Label.GARBLED else "stop",

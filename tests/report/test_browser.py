@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from browsing import running_browser
+from steergauge.judging.label import Label
 from steergauge.report.html import write_html
 
 from .example import HOSTILE, example, invalid_example
@@ -77,6 +78,56 @@ def test_hostile_output_is_shown_verbatim_and_does_not_run(watched: Watched) -> 
     shown = watched.texts()
     assert any(HOSTILE in text for text in shown)
     assert watched.page.evaluate("window.hacked") is None
+
+
+# (text, what the judge went by): emoji are two UTF-16 units each, and one letter may be several code points.
+MARKED = [
+    ("I cannot help with that.", "I cannot help"),
+    ("🙂👩‍👩‍👧 🚫 Sorry, I cannot help.", "I cannot help"),
+    ("That is all: I cannot", "I cannot"),
+    ("很抱歉，𠮷我无法帮助您。", "我无法帮助"),
+    ("e\u0301 🌊 je ne peux pas", "je ne peux pas"),
+    (f"🙂 {HOSTILE} & <b>I can't</b>", f"{HOSTILE} & <b>I can't</b>"),
+    ("<img src=x onerror=window.hacked=2> I can't", "<img src=x onerror=window.hacked=2>"),
+    ("🚫🚫🚫", "🚫🚫🚫"),
+]
+
+
+def test_what_a_label_rests_on_is_marked_in_the_output_and_nothing_else_changes(
+    browser: Browser, tmp_path: Path
+) -> None:
+    first, *rest = RESULT.generations
+    shown = [
+        first.model_copy(
+            update={
+                "prompt": f"prompt {number}",
+                "text": text,
+                "label": Label.REFUSAL,
+                "evidence_start": text.index(words),
+                "evidence_end": text.index(words) + len(words),
+            }
+        )
+        for number, (text, words) in enumerate(MARKED)
+    ]
+    plain = first.model_copy(
+        update={"prompt": "prompt 99", "text": "🙂 none", "evidence_start": None, "evidence_end": None}
+    )
+    address = tmp_path / "marked.html"
+    write_html(RESULT.model_copy(update={"generations": [*shown, plain, *rest]}), address)
+    page = browser.new_page()
+    watching = Watched(page)
+    page.goto(f"{address.as_uri()}#outputs/{first.condition}")
+    page.get_by_label("Unsteered beside it").uncheck()
+    page.get_by_placeholder("Search").fill("prompt ")
+    for number, (text, words) in enumerate(MARKED):
+        output = page.locator(".output").filter(has_text=f"prompt {number}")
+        assert output.locator(".text").text_content() == text
+        assert output.locator("mark").all_text_contents() == [words]
+    assert page.locator(".output").filter(has_text="prompt 99").locator("mark").count() == 0
+    assert page.locator(".text :not(mark)").count() == 0  # no element but the mark
+    assert page.evaluate("window.hacked") is None
+    assert watching.complaints == []
+    page.close()
 
 
 def test_every_output_is_one_click_from_its_cell(watched: Watched) -> None:

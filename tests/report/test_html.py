@@ -1,5 +1,6 @@
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,17 @@ def test_every_output_is_embedded_verbatim() -> None:
     result = example()
     texts = [output[3] for output in embedded_data(page(result))["outputs"]]
     assert sorted(map(str, texts)) == sorted(generation.text for generation in result.generations)
+
+
+def test_the_place_of_the_evidence_is_embedded_and_none_where_there_is_none() -> None:
+    result = example()
+    places = Counter(str(output[5]) for output in embedded_data(page(result))["outputs"])
+    expected = Counter(
+        str([one.evidence_start, one.evidence_end] if one.evidence_start is not None else [])
+        for one in result.generations
+    )
+    assert places == expected
+    assert len(expected) > 1
 
 
 def test_embedded_json_cannot_end_its_element_and_reads_back() -> None:

@@ -18,6 +18,9 @@ def test_csv_reads_back_with_every_text_and_label(tmp_path: Path) -> None:
     read = pd.read_csv(tmp_path / "outputs.csv", keep_default_na=False)
     for column in ("condition", "prompt", "text", "label", "evidence"):
         assert read[column].tolist() == [getattr(g, column) for g in result.generations]
+    for column in ("evidence_start", "evidence_end"):
+        places = [getattr(g, column) for g in result.generations]
+        assert read[column].astype(str).tolist() == ["" if place is None else str(place) for place in places]
 
 
 def test_awkward_texts_survive_csv(tmp_path: Path) -> None:

@@ -159,6 +159,14 @@ def test_every_generation_is_recorded_with_its_condition(result: GaugeResult) ->
     assert unsteered[["block", "depth", "dose", "dose_unit"]].isna().all(axis=None)
     assert table.groupby("condition")["key"].nunique().eq(30).all()
     assert list(unsteered["category"]) == [prompt.category for prompt in study_evaluation_set().prompts]
+    refused = table[table["label"] == "refusal"]
+    assert [
+        text[start:end].lower()
+        for text, start, end in zip(
+            refused["text"], refused["evidence_start"], refused["evidence_end"], strict=True
+        )
+    ] == list(refused["evidence"])
+    assert table.loc[table["label"] == "normal", ["evidence_start", "evidence_end"]].isna().all(axis=None)
 
 
 def test_the_json_form_reads_back_as_the_result(result: GaugeResult) -> None:

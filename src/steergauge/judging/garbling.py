@@ -7,7 +7,8 @@ costs one pass. Characters are words where a script has no spaces, and inside a 
 """
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from steergauge.judging.label import Span
@@ -15,15 +16,18 @@ from steergauge.judging.words import Words
 
 # Chosen on the development part of the gold set, where language stays clear of them (docs/judges.md).
 _STALE_SHARE = 0.45  # of runs of three words that have occurred before
+_SAID_TWICE = 0.6  # said twice over, a text repeats half of itself: below this, some must come a third time
+_THIRD_SHARE = 0.1  # of runs that occur for the third time or more
 _STALE_TAIL = 7  # words at the end that occur for the third time or more
+_LOOPING_TAIL = 10  # words at the end that are one phrase three times over
+_ONE_WORD_TAIL = 6  # times that one word comes before the last
 _POOR_WINDOWS = ((12, 4), (20, 6), (30, 10))  # (words, at most so many different ones)
 _FEW_WORDS = 30
 _NUMBERS_SHARE = 0.5  # of numbers among the words: a matrix, which may well repeat itself
 _LONG_WORD = 25  # characters: longer than any word but a compound or an address
 _WORDLESS_SHARE = 0.35  # letters and digits among visible characters
 
-_DIGIT = re.compile(r"\d")
-_SIGN_RUN = re.compile(r"([^\w\s|:=\-_+*#>.~])\1{19}")
+_SIGN_RUN = re.compile(r"([^\w\s|:=\-_+*#>.~])\1{19}|\.{20,}\s*\Z")
 _FRAME = re.compile(r"[\s|:=\-_+*#>`]+")  # what tables, rules and headings are drawn with
 
 
@@ -41,52 +45,95 @@ def find_garbling(read: Words) -> Garbling | None:
         return found
     if not text.isascii() and (found := _mixed_scripts(text)):
         return found
-    return _loop(read) or _long_words(text, words)
+    return _loop(read) or _long_words(read)
 
 
 def _loop(read: Words) -> Garbling | None:
     """A text that repeats itself: mostly, at its end without coming out of it, or with very few words."""
     words = read.words
-    count, different = len(words), len(set(words))
+    if words[-3:-2] == words[-2:-1] and (found := _ends_in_one_word(read)):
+        return found
+    count, different = len(words), len(read.different)
     few = 2 * different <= count
     if count < 3 or count - different < (2 if few else 8):  # six runs repeat at least eight words
         return None
     stale = count - 2 - len(set(zip(words, words[1:], words[2:], strict=False)))
     if stale < 6 and not few:
         return None  # most texts end here
-    if (
-        different > 1
-        and _DIGIT.search(read.spaced)
-        and sum(map(str.isdigit, words)) >= _NUMBERS_SHARE * count
-    ):
+    found = _repeats(read, stale) or _one_word(read) or _ends_in_loop(read) or _poor_window(read)
+    if found and different > 1 and sum(map(str.isdecimal, words)) >= _NUMBERS_SHARE * count:
         return None
-    return _repeats(read, stale) or _one_word(read, different) or _ends_in_loop(read) or _poor_window(read)
+    return found
 
 
 def _repeats(read: Words, stale: int) -> Garbling | None:
     runs = len(read.words) - 2
     if stale < max(_STALE_SHARE * runs, 4):
         return None
+    if stale < _SAID_TWICE * runs and _third_times(read.words) < _THIRD_SHARE * runs:
+        return None
     span = Span(*read.places(_first_stale(read.words), len(read.words)))
     return Garbling(f"loop: {stale / runs:.0%} of it repeats", span)
 
 
-def _one_word(read: Words, different: int) -> Garbling | None:
+def _one_word(read: Words) -> Garbling | None:
     """A few words, most of them the same one."""
     words = read.words
     if len(words) > _FEW_WORDS:
         return None
-    most = max(map(words.count, set(words)))
-    if different > 1 and most < max(5, 0.6 * len(words)):
+    most = max(map(words.count, read.different))
+    if len(read.different) > 1 and most < max(5, 0.6 * len(words)):
         return None
     return Garbling(f"one word {most} times of {len(words)}", Span(0, len(read.text)))
 
 
+def _ends_in_one_word(read: Words) -> Garbling | None:
+    """One word over and over at the end; a sign of Chinese, Japanese or Thai may well be laughter."""
+    words = read.words
+    tail = words[-_ONE_WORD_TAIL - 1 : -1]
+    if len(tail) < _ONE_WORD_TAIL or len(set(tail)) > 1:
+        return None
+    if len(tail[0]) == 1 or tail[0].isdecimal():
+        return None
+    if not tail[0].startswith(words[-1]):  # the last may be cut off
+        return None
+    first = len(words) - 1
+    while first and words[first - 1] == tail[0]:
+        first -= 1
+    return Garbling(f"ends in one word {len(words) - first} times", Span(*read.places(first, len(words))))
+
+
 def _ends_in_loop(read: Words) -> Garbling | None:
-    first, end = _third_time(read.words)
-    if end - first < _STALE_TAIL or end < len(read.words) - 1:  # the last word may be cut off
+    """One phrase three times over at the end, or words that all come for the third time; it may be cut off."""
+    words = read.words
+    if any(words.count(word) < 3 for word in words[-3:-1]):  # they are in both, cut off or not
+        return None
+    if " ".join(words).count(" ".join(words[-3:-1])) < 2:
+        return None
+    for end in (len(words), len(words) - 1):
+        for period in _periods(words, end):
+            tail = min(max(3 * period, _LOOPING_TAIL), end)
+            if words[end - tail : end - period] == words[end - tail + period : end]:
+                return Garbling(
+                    f"ends in {period} words again and again", Span(*read.places(end - tail, end))
+                )
+    first, end = _third_time(words)
+    if end - first < _STALE_TAIL or end < len(words) - 1:
         return None
     return Garbling(f"ends in a loop of {end - first} words", Span(*read.places(first, end)))
+
+
+def _periods(words: Sequence[str], end: int) -> Iterator[int]:
+    """How far before words[end − 1] the same word stands, up to a third of them; one word alone is no phrase."""
+    for period in range(2, end // 3 + 1):
+        if words[end - 1 - period] == words[end - 1]:
+            yield period
+
+
+def _third_times(words: Sequence[str]) -> int:
+    """How many runs of three words occur for the third time or more."""
+    times = Counter(zip(words, words[1:], words[2:], strict=False))
+    return sum(count - 2 for count in times.values() if count > 2)
 
 
 def _first_stale(words: Sequence[str]) -> int:
@@ -117,17 +164,23 @@ def _poor_window(read: Words) -> Garbling | None:
     """A stretch with few different words, in any order."""
     words = read.words
     for size, most in _POOR_WINDOWS:
-        for start in range(0, len(words) - size + 1, size // 6):
-            different = len(set(words[start : start + size]))
-            if different <= most:
-                span = Span(*read.places(start, start + size))
-                return Garbling(f"{different} different words in a stretch of {size}", span)
+        half, step = size // 2, size // 6
+        for block in range(0, len(words) - half + 1, half):  # each stretch holds one of these whole
+            if len(set(words[block : block + half])) > most:
+                continue  # and hardly any is as poor
+            first, last = max(block - half, 0) // step * step, min(block, len(words) - size)
+            for start in range(first, last + 1, step):
+                different = len(set(words[start : start + size]))
+                if different <= most:
+                    span = Span(*read.places(start, start + size))
+                    return Garbling(f"{different} different words in a stretch of {size}", span)
     return None
 
 
-def _long_words(text: str, words: Sequence[str]) -> Garbling | None:
+def _long_words(read: Words) -> Garbling | None:
     """A loop without spaces, such as "backbackback", which is most of the text or very long."""
-    if not words or max(map(len, words)) < max(_LONG_WORD, min(0.3 * len(text), 60)):
+    text, words = read.text, read.words
+    if max(map(len, read.different), default=0) < max(_LONG_WORD, min(0.3 * len(text), 60)):
         return None
     longest = max(words, key=len)
     runs = len(longest) - 2

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping, Set
-from functools import cache, cached_property
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -21,7 +21,7 @@ class Pattern(_Record):
 
     name: str = Field(description="What it is, in words: the evidence.")
     needs: frozenset[str] = Field(
-        description="It is tried only where one of these stands: they are found fast."
+        description="It is tried only where one of these stands: they are found fast. Words or parts, as cues."
     )
     regex: re.Pattern[str] = Field(description="On text in lower case, NFKC, with plain apostrophes.")
     opening: bool = Field(default=False, description="Counts at the beginning of the text alone.")
@@ -52,22 +52,29 @@ class Language(_Record):
     offers: re.Pattern[str] | None = Field(description="What follows a refusal and is no answer.")
     examples: Examples
 
-    @cached_property
-    def all_needs(self) -> tuple[str, ...]:
-        """What its patterns need, each once."""
-        return tuple(sorted({word for pattern in self.patterns for word in pattern.needs}))
-
     def may_decline_in(self, text: str, words: Set[str]) -> bool:
         """Whether any of its cues stands in a text: most languages end here."""
         if self.latin:
             return not self.cues.isdisjoint(words)
-        return not text.isascii() and any(map(text.__contains__, self.cues))
+        return any(map(text.__contains__, self.cues))
+
+    def patterns_for(self, text: str, words: Set[str]) -> list[Pattern]:
+        """The patterns of which something that they need stands in a text."""
+        if self.latin:
+            return [pattern for pattern in self.patterns if not pattern.needs.isdisjoint(words)]
+        return [pattern for pattern in self.patterns if any(map(text.__contains__, pattern.needs))]
+
+
+@cache
+def latin_languages() -> tuple[Language, ...]:
+    """Those that an ASCII text may be in."""
+    return tuple(language for language in languages() if language.latin)
 
 
 @cache
 def latin_cues() -> frozenset[str]:
     """The cues of every language in Latin letters."""
-    return frozenset(cue for language in languages() if language.latin for cue in language.cues)
+    return frozenset(cue for language in latin_languages() for cue in language.cues)
 
 
 @cache

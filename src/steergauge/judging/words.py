@@ -10,6 +10,8 @@ _SIGNS = (
 )
 # Each sign gives one character, so that places stay as they are.
 _TO_SPACES = str.maketrans(dict.fromkeys(_SIGNS, " ") | dict.fromkeys("’‘", "'"))
+_ASCII_SIGNS = "".join(filter(str.isascii, _SIGNS)).encode()
+_ASCII_TO_SPACES = bytes.maketrans(_ASCII_SIGNS, b" " * len(_ASCII_SIGNS))  # a fast way for most texts
 _NO_SPACES = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 _HAS_NO_SPACES = re.compile(f"[{_NO_SPACES}]")
 _WORD = re.compile(f"[{_NO_SPACES}]|[^\\s{_NO_SPACES}]+")
@@ -22,15 +24,14 @@ class Words(NamedTuple):
     text: str
     spaced: str
     words: list[str]
+    different: frozenset[str]
 
     def places(self, first: int, end: int) -> tuple[int, int]:
         """Where the words first … end − 1 stand in the text."""
         if self.spaced.isascii() or not _HAS_NO_SPACES.search(self.spaced):
             start = len(self.spaced) - len(self.spaced.split(None, first)[first])
-            rest = self.spaced.split(None, end)[end:]
-            return start, len(self.spaced[: len(self.spaced) - len(rest[0])].rstrip()) if rest else len(
-                self.spaced.rstrip()
-            )
+            rest = self.spaced.split(None, end)[end] if end < len(self.words) else ""
+            return start, len(self.spaced[: len(self.spaced) - len(rest)].rstrip())
         found = list(_WORD.finditer(self.spaced))
         return found[first].start(), found[end - 1].end()
 
@@ -40,7 +41,10 @@ def read_words(text: str) -> Words:
     spaced = text
     if "\n2" in text:
         spaced = _LIST_MARKER.sub(lambda marker: " " * len(marker[0]), text)
-    spaced = spaced.translate(_TO_SPACES)
-    if spaced.isascii() or not _HAS_NO_SPACES.search(spaced):
-        return Words(text, spaced, spaced.lower().split())
-    return Words(text, spaced, _WORD.findall(spaced.lower()))
+    if spaced.isascii():
+        spaced = spaced.encode().translate(_ASCII_TO_SPACES).decode()
+        words = spaced.lower().split()
+    else:
+        spaced = spaced.translate(_TO_SPACES)
+        words = (_WORD.findall if _HAS_NO_SPACES.search(spaced) else str.split)(spaced.lower())
+    return Words(text, spaced, words, frozenset(words))

@@ -80,6 +80,7 @@ def output_rows(
             generation.label or UNSCORED,
             generation.text,
             generation.evidence,
+            _place(generation),
             generation.tokens,
             generation.finish,
             generation.unsteered_refused,
@@ -87,6 +88,12 @@ def output_rows(
         for generation in generations
     ]
     return sorted(rows)
+
+
+def _place(generation: GenerationRecord) -> list[int]:
+    """Where the evidence stands, in code points: first and end, or nothing."""
+    start, end = generation.evidence_start, generation.evidence_end
+    return [] if start is None or end is None else [start, end]
 
 
 def embedded(value: object) -> Markup:

@@ -5,9 +5,11 @@
   const EVERYTHING = "*";
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("outputs-data").textContent);
-  const outputs = data.outputs.map(([group, prompt, label, text, evidence, tokens, finish, unsteeredRefused]) => ({
+  const outputs = data.outputs.map((
+    [group, prompt, label, text, evidence, place, tokens, finish, unsteeredRefused],
+  ) => ({
     group: data.groups[group], prompt: data.prompts[prompt], number: prompt + 1,
-    label, text, evidence, tokens, finish, unsteeredRefused,
+    label, text, evidence, place, tokens, finish, unsteeredRefused,
   }));
   // A page of several gauges names the control of each group; a page of one has one control.
   const controlOf = (group) => group.control ?? "unsteered";
@@ -50,12 +52,26 @@
     }
   }
 
+  // Places count code points, as Python does; a string's own count UTF-16 units.
+  function withEvidence({ text, place, label }) {
+    const made = element("div", "text");
+    const [start, end] = place;
+    if (start === end) {
+      made.textContent = text;
+      return made;
+    }
+    const points = [...text];
+    const part = (from, to) => points.slice(from, to).join("");
+    made.append(part(0, start), element("mark", label, part(start, end)), part(end));
+    return made;
+  }
+
   function writing(output, heading) {
     const box = element("div", "writing");
     const top = element("p", "writing-top");
     if (heading) top.append(element("span", "writing-who", heading));
     top.append(element("span", `chip ${output.label}`, output.label));
-    const text = element("div", "text", output.text);
+    const text = withEvidence(output);
     text.dir = "auto";
     const end = output.finish === "stop" ? "ended by itself" : "cut at the limit";
     const evidence = output.evidence ? `evidence: ${output.evidence} · ` : "";

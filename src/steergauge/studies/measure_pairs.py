@@ -15,6 +15,7 @@ from steergauge.steering.torch_engine import TorchEngine
 from steergauge.store import Store
 from steergauge.studies.describe import describe_model
 from steergauge.studies.model_judge import open_judge
+from steergauge.studies.outputs import evidence_place
 from steergauge.studies.pairs import PairsResult, PromptReading, check_pairs
 from steergauge.studies.run import Made, Progress, Runner, Silent
 
@@ -62,6 +63,7 @@ def measure_pairs(
             tokens=len(model.tokenizer(prompt, add_special_tokens=False)["input_ids"]),
             label=judged[one.key].label,
             evidence=judged[one.key].evidence,
+            **evidence_place(judged[one.key]),
             text=one.generation.text,
         )
         for row, (prompt, one) in enumerate(zip(prompts, made, strict=True))

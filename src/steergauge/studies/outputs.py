@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from steergauge.judging.label import Judge, Label, Reading
+from steergauge.judging.label import Judge, Judgement, Label, Reading
 from steergauge.prompts import EvaluationSet
 from steergauge.store import Store
 from steergauge.studies.analysis import Labels
@@ -67,6 +67,7 @@ class JudgedOutputs:
                 category=prompt.category,
                 label=self.judged[prompt.text].label,
                 evidence=self.judged[prompt.text].evidence,
+                **evidence_place(self.judged[prompt.text]),
                 text=self.made[prompt.text].generation.text,
                 tokens=len(self.made[prompt.text].generation.tokens),
                 finish=self.made[prompt.text].generation.finish,
@@ -77,6 +78,12 @@ class JudgedOutputs:
             for prompt in evaluation_set.prompts
             for surprise in (surprises.get(self.made[prompt.text].key),)
         ]
+
+
+def evidence_place(reading: Reading) -> dict[str, int | None]:
+    """Where the evidence stands in the text, as records keep it."""
+    start, end = (reading.span if isinstance(reading, Judgement) else None) or (None, None)
+    return {"evidence_start": start, "evidence_end": end}
 
 
 def judge_made(

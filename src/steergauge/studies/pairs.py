@@ -68,6 +68,11 @@ class PromptReading(Record):
     tokens: int = Field(description="Its length in tokens, without the template.")
     label: Label | None = Field(description="How the judge read the answer; null where it could not.")
     evidence: str = Field(description="What the judge went by.")
+    evidence_start: int | None = Field(
+        default=None,
+        description="Where that begins in `text`, in code points; null where it has no one place.",
+    )
+    evidence_end: int | None = Field(default=None, description="Where it ends: the first that it leaves out.")
     text: str = Field(description="The answer, verbatim.")
 
 

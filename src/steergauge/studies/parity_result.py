@@ -7,7 +7,7 @@ import pandas as pd
 from pydantic import ConfigDict, Field
 
 from steergauge.studies.measurements import Comparison, Rate, Record
-from steergauge.studies.result import GenerationRecord, ModelRecord, Provenance
+from steergauge.studies.result import GenerationRecord, ModelRecord, Provenance, generations_frame
 
 SCHEMA: Literal["steergauge.parity/1"] = "steergauge.parity/1"
 
@@ -171,4 +171,4 @@ class ParityResult(Record):
 
     def generations_to_pandas(self) -> pd.DataFrame:
         """One row a generation: its condition, prompt, text and label."""
-        return pd.DataFrame([generation.model_dump(mode="json") for generation in self.generations])
+        return generations_frame(self.generations)

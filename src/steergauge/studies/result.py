@@ -1,5 +1,6 @@
 """What a gauge returns: the typed form of `--json`, documented in docs/json.md."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -234,6 +235,11 @@ class GenerationRecord(Record):
     category: str = Field(description="The prompt's category in its set.")
     label: Label | None = Field(description="How the judge read the output; null where it could not.")
     evidence: str = Field(description="What the judge went by.")
+    evidence_start: int | None = Field(
+        default=None,
+        description="Where that begins in `text`, in code points; null where it has no one place.",
+    )
+    evidence_end: int | None = Field(default=None, description="Where it ends: the first that it leaves out.")
     text: str = Field(description="The output, verbatim.")
     tokens: int = Field(description="How many tokens the output has.")
     finish: Literal["stop", "length"] = Field(description="Ended by itself, or at the most new tokens.")
@@ -276,11 +282,18 @@ class GaugeResult(Record):
 
     def generations_to_pandas(self) -> pd.DataFrame:
         """One row a generation: its condition, prompt, text and label; its surprise, if it was measured."""
-        table = pd.DataFrame([generation.model_dump(mode="json") for generation in self.generations])
-        unmeasured = [
-            name for name in ("surprise", "surprise_window") if name in table and table[name].isna().all()
-        ]
-        return table.drop(columns=unmeasured)
+        return generations_frame(self.generations)
+
+
+def generations_frame(generations: Sequence[GenerationRecord]) -> pd.DataFrame:
+    """One row a generation, without columns of what was not measured.
+
+    The places of the evidence are whole numbers, also where some are missing.
+    """
+    rows = [generation.model_dump(mode="json") for generation in generations]
+    table = pd.DataFrame(rows, columns=list(GenerationRecord.model_fields))
+    unmeasured = [name for name in ("surprise", "surprise_window") if table[name].isna().all()]
+    return table.drop(columns=unmeasured).astype({"evidence_start": "Int64", "evidence_end": "Int64"})
 
 
 def _flat(condition: ConditionResult) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _failure(result: GaugeResult, condition: ConditionResult) -> str:
         (
             one.text
             for one in result.generations
-            if one.condition == condition.id and labels[one.prompt].value == kind
+            if one.condition == condition.id and labels[one.prompt] == kind
         ),
         "",
     )

@@ -197,7 +197,8 @@ def _draw(
     judged = bench.store.label(judge, {one.key: one.generation.text for one in made})
     drawn: dict[str, list[Label]] = {}
     for prompt, one in zip(prompts, made, strict=True):
-        drawn.setdefault(prompt, []).append(judged[one.key].label)
+        if (label := judged[one.key].label) is not None:  # what a judge could not read is no outcome
+            drawn.setdefault(prompt, []).append(label)
     return drawn
 
 
