@@ -226,6 +226,19 @@ def test_logits_of_low_precision_are_added_up_without_it(dtype: torch.dtype) -> 
     assert chosen.tolist() == [int(number * tokens) for number in numbers.tolist()]
 
 
+def test_many_rare_tokens_behind_a_likely_one_are_not_lost() -> None:
+    """In float32 none of them would add to 1."""
+    rare, weight = 100_000, np.exp(-17.0)
+    logits = torch.full((4, 1 + rare), -17.0)
+    logits[:, 0] = 0
+    asked = [0, 1, 50_000, rare - 1]  # of the rare ones, from 0
+    numbers = torch.tensor(
+        [(1 + (place + 0.5) * weight) / (1 + rare * weight) for place in asked], dtype=torch.float64
+    )
+    chosen = invert(logits, torch.ones(4, dtype=torch.float64), numbers)
+    assert chosen.tolist() == [1 + place for place in asked]
+
+
 def test_the_draws_stay_what_they_were_in_every_version() -> None:
     drawn = uniform_numbers(Sampling(1.0, seed=1, sample=2), "<user>hello 🌊", 3)
     assert drawn.tolist() == [0.4467935974298568, 0.7982500268100557, 0.3054366491598385]
