@@ -61,7 +61,7 @@ def uniform_numbers(sampling: Sampling, rendered: str, tokens: int) -> NDArray[n
     drawn_for = json.dumps([sampling.seed, sampling.sample, rendered])
     key = int.from_bytes(hashlib.sha256(drawn_for.encode()).digest()[:16])
     raw = np.random.Philox(key=key).random_raw(tokens)
-    return (raw >> np.uint64(11)) * 2.0**-53
+    return (raw >> np.uint64(11)).astype(np.float64) * np.float64(2.0**-53)
 
 
 def invert(logits: Tensor, temperatures: Tensor, numbers: Tensor) -> Tensor:
