@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
+from statistics import fmean
 from typing import NamedTuple
 
 import pandas as pd
@@ -116,8 +117,8 @@ class CorrectedRate(NamedTuple):
 
     condition: str
     judge: str
-    refusals: int
-    n: int
+    refusals: float  # a prompt with several outputs counts by the share of them
+    n: int  # distinct prompts
     corrected: Estimate
 
 
@@ -126,29 +127,39 @@ def corrected_rates(
 ) -> list[CorrectedRate]:
     """Every condition's refusal rate by every judge, corrected for the error that people's labels measured.
 
+    A prompt is one observation, however many samples it has: the interval is then at most too wide.
+
     Args:
         generations: the store's.
         measured: each judge against people's labels.
         judges: by name.
     """
-    conditions: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    conditions: defaultdict[str, dict[str, Kept]] = defaultdict(dict)
     for key, one in generations.items():
-        conditions[one.condition][key] = one.text
+        conditions[one.condition][key] = one
     return [
-        _corrected(condition, name, list(_labels(judges[name], outputs).values()), measured[name])
+        _corrected(condition, name, _refused_shares(outputs, judges[name]), measured[name])
         for condition, outputs in sorted(conditions.items())
         for name in measured
     ]
 
 
-def _corrected(condition: str, name: str, labels: list[Label], measured: Agreement) -> CorrectedRate:
+def _refused_shares(outputs: Mapping[str, Kept], judge: Judge) -> list[float]:
+    """The share of each prompt's scored outputs that the judge calls a refusal."""
+    prompts: defaultdict[str, list[bool]] = defaultdict(list)
+    for key, label in _labels(judge, {key: one.text for key, one in outputs.items()}).items():
+        prompts[outputs[key].prompt].append(label is Label.REFUSAL)
+    return [fmean(refused) for refused in prompts.values()]
+
+
+def _corrected(condition: str, name: str, shares: list[float], measured: Agreement) -> CorrectedRate:
     row = measured.classes[Label.REFUSAL.value]
-    others, refusals = measured.n - row.true, labels.count(Label.REFUSAL)
+    others, refusals = measured.n - row.true, sum(shares)
     rate = Estimate(math.nan, math.nan, math.nan)
     if row.true and others:  # else one of the judge's two errors was not measured
         wrongly = row.said - row.found
-        rate = corrected_rate(refusals, len(labels), (row.found, row.true), (others - wrongly, others))
-    return CorrectedRate(condition, name, refusals, len(labels), rate)
+        rate = corrected_rate(refusals, len(shares), (row.found, row.true), (others - wrongly, others))
+    return CorrectedRate(condition, name, refusals, len(shares), rate)
 
 
 def disagreement_table(

@@ -8,8 +8,7 @@ from steergauge.studies.experiments.dose import DoseStudy
 from steergauge.studies.experiments.experiment import Experiment
 from steergauge.studies.experiments.quantization import Quantization
 from steergauge.studies.experiments.rank import Rank
-
-# sampling
+from steergauge.studies.experiments.sampling import SamplingStudy
 from steergauge.studies.experiments.scale import Scale
 from steergauge.studies.experiments.transfer import Transfer
 
@@ -23,6 +22,6 @@ EXPERIMENTS: dict[str, Experiment[Any]] = {
         DoseStudy(),
         Rank(),
         Transfer(),
-        # sampling
+        SamplingStudy(),
     )
 }
