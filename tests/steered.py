@@ -92,8 +92,12 @@ def uncached(
     stops: Sequence[int],
     *,
     start: int = 0,
+    choose: Callable[[Tensor, int], int] = lambda logits, _step: int(logits.argmax()),
 ) -> list[int]:
-    """One prompt (1, tokens) continued greedily, the whole text run again for each token; steered from `start` on."""
+    """One prompt (1, tokens) continued, the whole text run again for each token; steered from `start` on.
+
+    Greedily, unless `choose` takes another token by the logits, (vocabulary,), and how many are written.
+    """
     steering = request.steering
     assert isinstance(steering, Steering)
     unit = torch.from_numpy(steering.vector)
@@ -117,7 +121,7 @@ def uncached(
     try:
         while len(written) < request.decoding.max_new_tokens and not (written and written[-1] in stops):
             sequence = torch.cat([ids, torch.tensor([written], dtype=torch.long)], dim=1)
-            written.append(int(model(sequence, use_cache=False).logits[0, -1].argmax()))
+            written.append(choose(model(sequence, use_cache=False).logits[0, -1], len(written)))
     finally:
         for handle in handles:
             handle.remove()

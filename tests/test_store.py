@@ -19,7 +19,7 @@ from steergauge.errors import SteergaugeError
 from steergauge.judging.label import Judgement, Label
 from steergauge.judging.study import StudyJudge
 from steergauge.report.tables import write_table
-from steergauge.steering.engine import Decoding, Generation, Request
+from steergauge.steering.engine import Decoding, Generation, Request, Sampling
 from steergauge.steering.operation import Operation
 from steergauge.steering.steering import Steering, unsteered
 from steergauge.store import VERSION, Addressed, Rating, Setting, Store, address
@@ -52,12 +52,14 @@ def address_of(**changed: Any) -> str:
 
 
 def made(
-    key: str, text: str = "hello there", steering: Steering | None = None
+    key: str,
+    text: str = "hello there",
+    steering: Steering | None = None,
+    decoding: Decoding | None = None,
 ) -> tuple[Addressed, Generation]:
     steering = steering or Steering(unit(0), np.ones(BLOCKS), 0)
-    return Addressed(key, Request("a prompt", steering, Decoding(5)), "<user>a prompt"), Generation(
-        text, (3, 1, 2), "stop"
-    )
+    request = Request("a prompt", steering, decoding or Decoding(5))
+    return Addressed(key, request, "<user>a prompt"), Generation(text, (3, 1, 2), "stop")
 
 
 @pytest.fixture
@@ -97,12 +99,31 @@ def test_equal_inputs_have_one_address() -> None:
         {"first_block": 1},
         {"operation": Operation.CLAMP},
         {"decoding": Decoding(11)},
+        {"decoding": Decoding(10, Sampling(1.0))},
         {"rendered": "<user>hello "},
     ],
     ids="-".join,
 )
 def test_every_input_is_part_of_the_address(changed: dict[str, Any]) -> None:
     assert address_of(**changed) != address_of()
+
+
+def test_greedy_decoding_is_addressed_as_before_there_was_sampling() -> None:
+    assert json.dumps(Decoding(100).identity()) == (
+        '{"strategy": "greedy", "repetition_penalty": 1.0, "max_new_tokens": 100}'
+    )
+    assert address_of() == "7f2fba6ec4119c94f22b1cc1ecf95121000b3cbdf8eea96594fe88edbcb55266"
+
+
+def test_temperatures_seeds_and_samples_have_addresses_of_their_own() -> None:
+    decodings = [Decoding(10)] + [
+        Decoding(10, Sampling(temperature, seed, sample))
+        for temperature in (0.5, 1.0)
+        for seed in (0, 1)
+        for sample in (0, 1)
+    ]
+    assert len({address_of(decoding=decoding) for decoding in decodings}) == 9
+    assert address_of(decoding=Decoding(10, Sampling(1))) == address_of(decoding=Decoding(10, Sampling(1.0)))
 
 
 def test_the_model_and_the_engine_are_not_mixed_up() -> None:
@@ -235,6 +256,19 @@ def test_every_generation_is_read_with_its_condition(store: Store) -> None:
         str(key): ("a prompt", f"text {key}", "stop") for key in range(3)
     }
     assert kept["0"].condition != kept["1"].condition == kept["2"].condition
+
+
+def test_samples_of_a_prompt_have_one_condition_and_temperatures_have_their_own(store: Store) -> None:
+    decodings = [Decoding(5, Sampling(0.7, seed, sample)) for seed in (0, 1) for sample in (0, 1)]
+    others = [Decoding(5), Decoding(6), Decoding(5, Sampling(0.8)), Decoding(6, Sampling(0.7))]
+    store.add(
+        SETTING, [made(str(key), decoding=decoding) for key, decoding in enumerate([*decodings, *others])]
+    )
+    conditions = [store.generations()[str(key)].condition for key in range(8)]
+    assert len(set(conditions[:4])) == 1
+    assert len(set(conditions)) == 5
+    assert conditions[4].endswith('{"max_new_tokens":5,"repetition_penalty":1.0,"strategy":"greedy"}')
+    assert store.to_pandas().decoding.nunique() == 8
 
 
 def test_a_store_of_version_1_is_brought_up_to_date_with_all_it_holds(path: Path) -> None:

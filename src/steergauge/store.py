@@ -107,7 +107,7 @@ class Rating(NamedTuple):
 class Kept(NamedTuple):
     """A generation as those read it who label outputs; equal conditions are equal texts."""
 
-    condition: str  # model, steering and decoding
+    condition: str  # model, steering and decoding; a prompt's samples have one condition
     prompt: str
     text: str
     finish: str
@@ -257,9 +257,10 @@ class Store:
 
     def generations(self) -> dict[str, Kept]:
         """Every generation with the condition that it was made under, by address."""
+        decoding = "json_remove(decoding, '$.seed', '$.sample')"
         with self._told():
             rows = self._database.execute(
-                "SELECT key, model || ' ' || steering || ' ' || decoding, prompt, text, finish FROM generations"
+                f"SELECT key, model || ' ' || steering || ' ' || {decoding}, prompt, text, finish FROM generations"
             ).fetchall()
         return {key: Kept(*row) for key, *row in rows}
 

@@ -67,13 +67,23 @@ def test_the_last_word_counts_and_the_second_showing_measures_steadiness_alone()
 def test_a_conditions_rate_is_corrected_for_the_judges_error() -> None:
     measured = store_agreement(ANNA, TEXTS, JUDGES).judges
     generations = {
-        str(key): Kept("a" if key < 4 else "b", "p", "r" if key % 2 else "n", "stop") for key in range(8)
+        str(key): Kept("a" if key < 4 else "b", str(key), "r" if key % 2 else "n", "stop") for key in range(8)
     }
     first, second = corrected_rates(generations, measured, JUDGES)
     assert (first.condition, first.refusals, first.n) == ("a", 2, 4)
     # Sensitivity 2/2, specificity 3/4: (1/2 + 3/4 − 1) / (1 + 3/4 − 1).
     assert first.corrected.value == pytest.approx(1 / 3)
     assert second.condition == "b"
+
+
+def test_samples_of_a_prompt_are_one_observation_in_a_conditions_rate() -> None:
+    measured = store_agreement(ANNA, TEXTS, JUDGES).judges
+    alone = {prompt: Kept("a", prompt, text, "stop") for prompt, text in {"p": "r", "q": "n"}.items()}
+    repeated = {f"{prompt} {sample}": one for prompt, one in alone.items() for sample in range(5)}
+    assert corrected_rates(repeated, measured, JUDGES) == corrected_rates(alone, measured, JUDGES)
+    half = alone | {"p again": Kept("a", "p", "n", "stop")}
+    (mixed,) = corrected_rates(half, measured, JUDGES)
+    assert (mixed.refusals, mixed.n) == (0.5, 2)
 
 
 def test_an_error_that_was_not_measured_corrects_nothing() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -50,19 +51,31 @@ def render_corrected(rates: Sequence[CorrectedRate], console: Console) -> None:
         table.add_column(column, justify="left" if column in ("condition", "judge") else "right")
     for rate in rates:
         table.add_row(
-            _short(rate.condition), rate.judge, f"{rate.refusals} of {rate.n}", estimate(rate.corrected)
+            _short(rate.condition),
+            rate.judge,
+            f"{round(rate.refusals, 1):g} of {rate.n}",
+            estimate(rate.corrected),
         )
     console.print(table)
 
 
 def _short(condition: str) -> str:
-    """A model's fingerprint, the first block and the largest coefficient, out of the store's long form."""
+    """A model's fingerprint, its steering and a temperature, out of the store's long form."""
     model, _, rest = condition.partition(" ")
-    steering = json.JSONDecoder().raw_decode(rest)[0]
+    steering, end = json.JSONDecoder().raw_decode(rest)
+    decoding = json.loads(rest[end:])
+    sampled = f", T = {decoding['temperature']:g}" if "temperature" in decoding else ""
+    return f"{model[:8]} {_steering_words(steering)}{sampled}"
+
+
+def _steering_words(steering: Mapping[str, Any]) -> str:
+    """The first block and the largest coefficient, where there are any."""
     if steering["operation"] == "none":
-        return f"{model[:8]} unsteered"
-    most = max(steering["coefficients"], key=abs)
-    return f"{model[:8]} {steering['vector'][:8]}, {steering['operation']} {most:g} from block {steering['first_block']}"
+        return "unsteered"
+    along = f"{steering['vector'][:8]}, {steering['operation']}"
+    if "coefficients" not in steering:  # of heads
+        return along
+    return f"{along} {max(steering['coefficients'], key=abs):g} from block {steering['first_block']}"
 
 
 def estimate(one: Estimate) -> str:

@@ -100,7 +100,7 @@ def krippendorff_alpha(units: Sequence[Sequence[str]], seed: int = 0) -> Estimat
 
 
 def corrected_rate(
-    count: int, n: int, sensitivity: tuple[int, int], specificity: tuple[int, int]
+    count: float, n: int, sensitivity: tuple[int, int], specificity: tuple[int, int]
 ) -> Estimate:
     """The true rate behind a judge's rate, given the judge's measured error (Rogan and Gladen 1978).
 
@@ -109,8 +109,8 @@ def corrected_rate(
     that the judge errs on these outputs as it did on those; NaN where the judge is no better than a lot.
 
     Args:
-        count: outputs that the judge puts into the class.
-        n: outputs judged.
+        count: outputs that the judge puts into the class; of prompts with several outputs, the sum of their shares.
+        n: outputs judged; of prompts with several outputs, the prompts.
         sensitivity: (found, all) of the class on labelled outputs.
         specificity: (left out, all) of what is not of the class.
 
@@ -129,7 +129,7 @@ def corrected_rate(
 
 
 def _lang_reiczigel(
-    count: int, n: int, sensitivity: tuple[int, int], specificity: tuple[int, int]
+    count: float, n: int, sensitivity: tuple[int, int], specificity: tuple[int, int]
 ) -> Interval:
     z = float(norm.ppf(0.975))
     rows, apparent = n + z**2, (count + z**2 / 2) / (n + z**2)

@@ -1,5 +1,6 @@
 """The engine contract: conditions × prompts in, generations out."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
@@ -11,17 +12,56 @@ AnySteering: TypeAlias = Steering | HeadSteering
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """Each token drawn from softmax(logits / temperature) over the whole vocabulary.
+
+    What is drawn depends on the seed, the sample and the rendered prompt alone: all steerings and temperatures
+    of one prompt share their random numbers, whatever batch they are in. So conditions stay paired.
+
+    Attributes:
+        temperature: above 0; greedy decoding is no sampling.
+        seed: of all draws.
+        sample: which of a prompt's samples, from 0.
+
+    Raises:
+        ValueError: the temperature is not above 0 and finite, or the seed or the sample is negative.
+    """
+
+    temperature: float
+    seed: int = 0
+    sample: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(
+                f"temperature {self.temperature}: sampling needs one above 0; for greedy decoding leave it out"
+            )
+        if self.seed < 0 or self.sample < 0:
+            raise ValueError(f"seed {self.seed}, sample {self.sample}: both count from 0")
+
+
+@dataclass(frozen=True)
 class Decoding:
-    """Greedy decoding without a repetition penalty, whatever the checkpoint's own configuration says.
+    """Greedy decoding, or sampling, without a repetition penalty, whatever the checkpoint's own configuration says.
 
     Some checkpoints ship a penalty, which suppresses the very loops that are counted (methods.md §4).
     """
 
     max_new_tokens: int = 100
+    sampling: Sampling | None = None
 
     def identity(self) -> dict[str, Any]:
         """What makes two decodings the same one, for content addresses."""
-        return {"strategy": "greedy", "repetition_penalty": 1.0, "max_new_tokens": self.max_new_tokens}
+        common = {"repetition_penalty": 1.0, "max_new_tokens": self.max_new_tokens}
+        if self.sampling is None:
+            return {"strategy": "greedy", **common}
+        return {
+            "strategy": "sampling by inversion",  # another way of drawing would need another name
+            "temperature": float(self.sampling.temperature),
+            "seed": self.sampling.seed,
+            "sample": self.sampling.sample,
+            **common,
+        }
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from steergauge.activations.faults import always_possible, returns_no_tensors
 from steergauge.models.blocks import BlockOutput, stream_of, with_stream
 from steergauge.models.loading import Model
-from steergauge.steering.engine import AnySteering, Generation, Request
+from steergauge.steering.engine import AnySteering, Decoding, Generation, Request
 from steergauge.steering.operation import Operation
 from steergauge.steering.steering import Steering
 
@@ -102,12 +102,15 @@ class PlainEngine:
 
     @torch.inference_mode()
     def _batch(self, requests: Sequence[Request]) -> list[Generation]:
-        model, limit = self.model, requests[0].decoding.max_new_tokens
+        model, decoding = self.model, requests[0].decoding
+        greedy = model.greedy(decoding.max_new_tokens)
+        if decoding.sampling:
+            raise ValueError("the mistakes are made in greedy decoding")
         encoding = model.template.encode([request.prompt for request in requests], model.device)
         with ExitStack() as attached:
             for module, addition in self._additions(requests[0].steering):
                 attached.callback(module.register_forward_hook(self._hook(addition)).remove)
-            written = model.module.generate(**encoding, generation_config=model.greedy(limit))  # type: ignore[operator]
+            written = model.module.generate(**encoding, generation_config=greedy)  # type: ignore[operator]
         return [self._generation(row) for row in written[:, encoding["input_ids"].shape[1] :].tolist()]
 
     def _additions(self, steering: AnySteering) -> Iterator[tuple[nn.Module, Tensor]]:
@@ -127,8 +130,8 @@ class PlainEngine:
 
 def _by_condition(requests: Sequence[Request]) -> list[list[int]]:
     """The places of the requests that one hook and one call of `generate` serve."""
-    places: dict[tuple[str, int], list[int]] = {}
+    places: dict[tuple[str, Decoding], list[int]] = {}
     for row, request in enumerate(requests):
         steering = json.dumps(request.steering.identity(), sort_keys=True)
-        places.setdefault((steering, request.decoding.max_new_tokens), []).append(row)
+        places.setdefault((steering, request.decoding), []).append(row)
     return list(places.values())

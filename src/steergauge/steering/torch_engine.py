@@ -16,6 +16,7 @@ from steergauge.steering.engine import AnySteering, Generation, Request
 from steergauge.steering.growing_cache import growing_cache
 from steergauge.steering.intervene import intervene
 from steergauge.steering.positions import Positions, steered_tokens
+from steergauge.steering.sampling import Draws
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ _PROMPT_TOKENS = 64
 
 
 class TorchEngine:
-    """Greedy decoding through `transformers`, on every device and for every decoder family."""
+    """Decoding through `transformers`, on every device and for every decoder family."""
 
     name = "torch"
 
@@ -86,6 +87,7 @@ class TorchEngine:
         stops = torch.tensor(model.stop_tokens, dtype=torch.long, device=model.device)
         rows = torch.arange(len(requests), device=model.device)
         written = torch.empty((len(requests), 0), dtype=torch.long, device=model.device)
+        draws = Draws(requests, model) if any(request.decoding.sampling for request in requests) else None
         cache = growing_cache(model.module.config)
         steerings, steering_of = _distinct([request.steering for request in requests])
         intervention = intervene(steerings, model)
@@ -110,12 +112,11 @@ class TorchEngine:
             first = torch.tensor(starts, device=model.device)
             while len(rows):
                 intervention.expect(steered_tokens(mask, first))
-                best, chosen = model.forward(new, mask, cache).max(dim=-1)
-                if not torch.isfinite(best).all():
-                    raise InstrumentError(
-                        f"the logits of {model.name} in {model.precision} are not finite under steering: "
-                        "use smaller doses, or a precision with more range (bfloat16, float32)"
-                    )
+                logits = model.forward(new, mask, cache)
+                chosen = self._likeliest(logits)
+                if draws is not None:
+                    chosen = draws.next_tokens(logits, chosen, rows, step=written.shape[1])
+                del logits  # before the next pass makes its own
                 written = torch.cat([written, chosen[:, None]], dim=1)
                 stopped = torch.isin(chosen, stops)
                 ended = stopped | (limits <= written.shape[1])
@@ -135,6 +136,15 @@ class TorchEngine:
                     first = first[kept]
                 new = chosen[:, None]
                 mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+
+    def _likeliest(self, logits: Tensor) -> Tensor:
+        best, chosen = logits.max(dim=-1)
+        if not torch.isfinite(best).all():
+            raise InstrumentError(
+                f"the logits of {self.model.name} in {self.model.precision} are not finite under steering: "
+                "use smaller doses, or a precision with more range (bfloat16, float32)"
+            )
+        return chosen
 
     def _generation(self, written: Tensor, stopped: bool) -> Generation:
         text = self.model.tokenizer.decode(written, skip_special_tokens=True)

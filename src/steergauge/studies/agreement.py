@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
+from statistics import fmean
 from typing import NamedTuple
 
 import pandas as pd
@@ -102,8 +103,8 @@ class CorrectedRate(NamedTuple):
 
     condition: str
     judge: str
-    refusals: int
-    n: int
+    refusals: float  # a prompt with several outputs counts by the share of them
+    n: int  # distinct prompts
     corrected: Estimate
 
 
@@ -111,6 +112,8 @@ def corrected_rates(
     generations: Mapping[str, Kept], measured: Mapping[str, Agreement], judges: Mapping[str, Judge] = JUDGES
 ) -> list[CorrectedRate]:
     """Every condition's refusal rate by every judge, corrected for the error that people's labels measured.
+
+    A prompt is one observation, however many samples it has: the interval is then at most too wide.
 
     Args:
         generations: the store's.
@@ -121,20 +124,28 @@ def corrected_rates(
     for one in generations.values():
         conditions[one.condition].append(one)
     return [
-        _corrected(condition, name, [judges[name].judge(one.text).label for one in outputs], measured[name])
+        _corrected(condition, name, _refused_shares(outputs, judges[name]), measured[name])
         for condition, outputs in sorted(conditions.items())
         for name in measured
     ]
 
 
-def _corrected(condition: str, name: str, labels: list[Label], measured: Agreement) -> CorrectedRate:
+def _refused_shares(outputs: Iterable[Kept], judge: Judge) -> list[float]:
+    """The share of each prompt's outputs that the judge calls a refusal."""
+    prompts: defaultdict[str, list[bool]] = defaultdict(list)
+    for one in outputs:
+        prompts[one.prompt].append(judge.judge(one.text).label is Label.REFUSAL)
+    return [fmean(refused) for refused in prompts.values()]
+
+
+def _corrected(condition: str, name: str, shares: list[float], measured: Agreement) -> CorrectedRate:
     row = measured.classes[Label.REFUSAL.value]
-    others, refusals = measured.n - row.true, labels.count(Label.REFUSAL)
+    others, refusals = measured.n - row.true, sum(shares)
     rate = Estimate(math.nan, math.nan, math.nan)
     if row.true and others:  # else one of the judge's two errors was not measured
         wrongly = row.said - row.found
-        rate = corrected_rate(refusals, len(labels), (row.found, row.true), (others - wrongly, others))
-    return CorrectedRate(condition, name, refusals, len(labels), rate)
+        rate = corrected_rate(refusals, len(shares), (row.found, row.true), (others - wrongly, others))
+    return CorrectedRate(condition, name, refusals, len(shares), rate)
 
 
 def disagreement_table(
