@@ -75,6 +75,18 @@ def tiny_model(tiny_folder: Callable[[str], Path]) -> Callable[[str], "Model"]:
     return model
 
 
+@pytest.fixture(scope="session")
+def quantized_model(tiny_folder: Callable[[str], Path]) -> Callable[[str], "Model"]:
+    """The wide tiny model under a quantisation, all else in float32, shared: leave it as it was."""
+    from steergauge.models.loading import load_model
+
+    @cache
+    def model(quantization: str) -> "Model":
+        return load_model(str(tiny_folder("qwen2-wide")), precision=f"{quantization}/float32", device="cpu")
+
+    return model
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """The command line in an empty folder, in this process."""

@@ -81,6 +81,7 @@ def test_a_wrong_option_is_told_before_the_model_is_looked_for(
     ("options", "words"),
     [
         (["--precision", "bfloat61"], "no precision 'bfloat61'; did you mean bfloat16"),
+        (["--precision", "nf4-bitandbytes"], "no precision 'nf4-bitandbytes'; did you mean nf4-bitsandbytes"),
         (["--device", "cdua"], "no device 'cdua'; did you mean cuda"),
         (["--device", "cuda:7"], "the device 'cuda:7' is not on this machine; use --device cpu"),
         (["--template", "missing.jinja"], "cannot read the template missing.jinja"),
@@ -408,3 +409,21 @@ def test_a_mistake_in_a_process_of_its_own_is_one_line_and_exit_code_2(tmp_path:
     )
     line = only_mistake(Outcome(done.returncode, done.stdout, done.stderr))
     assert "did you mean gemma-3-270m" in line
+
+
+@pytest.mark.parametrize("precision", ["int8-bitsandbytes/float32", "gguf-q8_0/float32"])
+def test_a_quantized_model_is_measured_and_told(
+    run: Run, phantom: Phantom, tmp_path: Path, precision: str
+) -> None:
+    outcome = run(
+        "gauge", phantom.folder, *SMALL, "--precision", precision, "--json", "r.json", "--html", "q.html"
+    )
+    assert outcome.code == 0
+    name = precision.partition("/")[0]
+    assert f"blocks are quantised to {name}" in " ".join(outcome.out.split())
+    result = GaugeResult.model_validate_json((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert result.model.quantized_to is not None
+    assert result.model.quantized_to.name == name
+    assert result.unsteered.refusal.count == 0
+    assert result.conditions[0].refusal.count == 30  # as in full: 8 bits take little from the phantom
+    assert result.model.quantized_to.in_words in (tmp_path / "q.html").read_text(encoding="utf-8")

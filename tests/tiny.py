@@ -115,6 +115,13 @@ FAMILIES = {
     "falcon-alibi": Family(_gpt_like("FalconConfig", alibi=True), "transformer.h", "transformer.ln_f"),
     "bloom": Family(_gpt_like("BloomConfig"), "transformer.h", "transformer.ln_f"),
 }
+WIDE = {  # shapes that every quantisation takes
+    "qwen2-wide": Family(
+        _llama_like("Qwen2Config", hidden_size=64, intermediate_size=128, head_dim=16),
+        "model.layers",
+        "model.norm",
+    )
+}
 RETURNS_TUPLES = ("falcon", "bloom")
 """Families whose blocks still return tuples in the pinned version of transformers."""
 HEAD_OUTPUTS = dict.fromkeys(FAMILIES, "self_attn.o_proj") | {
@@ -138,7 +145,7 @@ def build(family: str, tokenizer: Any) -> Any:
     }
     torch.manual_seed(7)
     make: Any = AutoModelForCausalLM.from_config
-    model = make(FAMILIES[family].configure(special))
+    model = make((FAMILIES | WIDE)[family].configure(special))
     with torch.no_grad():
         for weight in model.parameters():
             if weight.ndim > 1:

@@ -6,7 +6,18 @@ from steergauge.judging.label import Label
 from steergauge.prompts import study_evaluation_set
 from steergauge.statistics.proportions import wilson_interval
 from steergauge.studies.measurements import Comparison, ConditionResult, DoseRecord, Rate
+from steergauge.studies.result import QuantizationRecord
 
+QUANTIZED = QuantizationRecord(
+    name="nf4-bitsandbytes",
+    format="4-bit NormalFloat, a float32 scale for 64 weights",
+    library="bitsandbytes 0.50.2",
+    layers=168,
+    weights=357_826_560,
+    of_weights=494_032_768,
+    bytes=201_277_440,
+    computes_in="float32",
+)
 PROMPTS = [prompt.text for prompt in study_evaluation_set().prompts]
 
 

@@ -1,5 +1,6 @@
 """The parity study on the phantom, where what each direction does is known."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from steergauge.activations.backends import BACKENDS
 from steergauge.activations.faults import no_chat_template
 from steergauge.directions.dim import difference_in_means
 from steergauge.directions.extract import read_contrast
+from steergauge.errors import SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.models.phantom import Phantom
 from steergauge.prompts import study_contrast_set, study_evaluation_set
@@ -39,6 +41,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def result(phantom_model: Model, store: Path) -> ParityResult:
     return parity(phantom_model, SETTINGS, store=store)
+
+
+@pytest.mark.parametrize("name", ["int8-torchao", "gguf-q4_0"])
+def test_a_quantized_model_is_refused(
+    name: str, quantized_model: Callable[[str], Model], tmp_path: Path
+) -> None:
+    with pytest.raises(SteergaugeError, match=f"are in {name}: use --precision float32"):
+        parity(quantized_model(name), SETTINGS, store=tmp_path / "steergauge.db")
 
 
 @pytest.fixture

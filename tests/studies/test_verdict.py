@@ -7,13 +7,13 @@ import records
 from records import PROMPTS
 
 from steergauge.studies.measurements import Best, RandomControl, RandomDirection, Window
-from steergauge.studies.result import ModelRecord, Unsteered, Verdict, VerdictName
+from steergauge.studies.result import ModelRecord, QuantizationRecord, Unsteered, Verdict, VerdictName
 from steergauge.studies.verdict import conclude
 
 SURE = 1e-4
 
 
-def model(quantization: str | None = None) -> ModelRecord:
+def model(quantization: str | None = None, quantized_to: QuantizationRecord | None = None) -> ModelRecord:
     return ModelRecord(
         name="m",
         source="s",
@@ -26,6 +26,7 @@ def model(quantization: str | None = None) -> ModelRecord:
         chat_template="t",
         rendered_example="r",
         quantization=quantization,
+        quantized_to=quantized_to,
     )
 
 
@@ -208,6 +209,7 @@ def test_a_model_without_a_fault_has_only_the_caution_on_the_judge() -> None:
         ({"unsteered": unsteered(harmless=2)}, "refuses 2 of 12 harmless"),
         ({"unsteered": unsteered(harmful=(9, 9))}, "rests on 9 harmful prompts"),
         ({"model": model("Q4_K_M")}, "dequantised from Q4_K_M"),
+        ({"model": model(quantized_to=records.QUANTIZED)}, "the blocks are quantised to nf4-bitsandbytes;"),
         ({"best": best(garbled=2)}, "2 of 15 prompts (13%"),
         ({"best": best(block=2)}, "the shallowest one tried"),
         ({"best": best(block=4)}, "the deepest one tried"),

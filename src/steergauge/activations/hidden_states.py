@@ -9,7 +9,6 @@ the hooks of earlier calls: what is read is what the model computes now, and not
 """
 
 import copy
-import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -69,7 +68,15 @@ def own_copy(model: Model, precision: Precision | None = None) -> Model:
     """The model with modules of its own over the same weights, so that what a tool does to them stays there.
 
     Hooks that are on the model are on the copy too. Given a precision, the weights are cast copies.
+
+    Raises:
+        SteergaugeError: a precision was given, and the model is quantised, so that its weights cannot be cast.
     """
+    if precision is not None and model.quantized is not None:
+        raise SteergaugeError(
+            f"the weights of {model.name} are in {model.quantized.quantization.name} and cannot be cast to "
+            f"{precision}: load it in {' or '.join(Precision)}"
+        )
     dtype = precision.dtype if precision else None
     tensors: dict[int, Any] = {id(buffer): buffer for buffer in model.module.buffers()}
     for weight in model.module.parameters():
@@ -83,23 +90,6 @@ def forward_inputs(model: Model, prompts: Sequence[str]) -> Iterator[dict[str, A
     """The prompts in batches, padded on the left, each as the arguments that `Model.forward` gives its module."""
     for encoding in encode_in_batches(model, prompts):
         yield model.arguments(encoding["input_ids"], encoding["attention_mask"]) | {"use_cache": False}
-
-
-def require_extra(package: str, extra: str) -> Any:
-    """Imports an optional package.
-
-    Raises:
-        SteergaugeError: it is not installed; the extra that brings it is named.
-    """
-    try:
-        return importlib.import_module(package)
-    except ModuleNotFoundError as error:
-        if error.name != package:
-            raise
-        raise SteergaugeError(
-            f"the capture backend {extra} needs a package that is not installed: "
-            f"pip install 'steergauge[{extra}]'"
-        ) from None
 
 
 def _drop_recorders(module: nn.Module) -> None:

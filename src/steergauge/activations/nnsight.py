@@ -7,8 +7,9 @@ import torch
 
 from steergauge.activations.activations import Activations
 from steergauge.activations.batches import pick
-from steergauge.activations.hidden_states import forward_inputs, own_copy, require_extra
+from steergauge.activations.hidden_states import forward_inputs, own_copy
 from steergauge.models.blocks import stream_of
+from steergauge.models.extras import require_extra
 from steergauge.models.loading import Model
 
 
@@ -25,7 +26,7 @@ def capture(model: Model, prompts: Sequence[str], positions: Sequence[int] = (-1
     Raises:
         SteergaugeError: nnsight is not installed.
     """
-    nnsight = require_extra("nnsight", "nnsight")
+    nnsight = require_extra("nnsight", "nnsight", "the capture backend nnsight")
     own = own_copy(model)
     network = nnsight.NNsight(own.module)
     blocks = network.get(own.blocks.path)

@@ -9,7 +9,8 @@ import torch
 
 from steergauge.activations.activations import Activations
 from steergauge.activations.batches import pick
-from steergauge.activations.hidden_states import forward_inputs, own_copy, require_extra
+from steergauge.activations.hidden_states import forward_inputs, own_copy
+from steergauge.models.extras import require_extra
 from steergauge.models.loading import Model
 
 
@@ -26,7 +27,7 @@ def capture(model: Model, prompts: Sequence[str], positions: Sequence[int] = (-1
         SteergaugeError: pyvene is not installed.
     """
     with contextlib.redirect_stdout(sys.stderr):  # it says there which of its own extras are missing
-        pyvene = require_extra("pyvene", "pyvene")
+        pyvene = require_extra("pyvene", "pyvene", "the capture backend pyvene")
     own = own_copy(model)
     collecting = [
         {"component": f"{own.blocks.path}[{block}].output", "intervention": pyvene.CollectIntervention()}

@@ -11,7 +11,8 @@ import torch
 
 from steergauge.activations.activations import Activations
 from steergauge.activations.batches import pick
-from steergauge.activations.hidden_states import forward_inputs, require_extra
+from steergauge.activations.hidden_states import forward_inputs
+from steergauge.models.extras import require_extra
 from steergauge.models.loading import Model
 
 
@@ -27,7 +28,7 @@ def capture(model: Model, prompts: Sequence[str], positions: Sequence[int] = (-1
     Raises:
         SteergaugeError: TransformerLens is not installed.
     """
-    lens = require_extra("transformer_lens", "transformer-lens")
+    lens = require_extra("transformer_lens", "transformer-lens", "the capture backend transformer_lens")
     with _installing_nothing():
         bridge = lens.TransformerBridge.boot_transformers(
             str(model.checkpoint.folder),

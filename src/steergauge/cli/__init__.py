@@ -90,3 +90,6 @@ def _start() -> None:
     handler = RichHandler(console=Console(stderr=True), show_time=False, show_level=False, show_path=False)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(message)s")
     logging.getLogger("steergauge").setLevel(logging.INFO)
+    # Where torchao is installed transformers imports it, and it tells of the CUDA libraries that it does without.
+    for imported in ("torchao", "torch.utils._pytree"):
+        logging.getLogger(imported).setLevel(logging.ERROR)

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from steergauge.cli.options import load, told_written
+from steergauge.cli.options import PRECISION, load, told_written
 
 
 def direction(  # noqa: PLR0917 - each is an option of the command line
@@ -29,7 +29,7 @@ def direction(  # noqa: PLR0917 - each is an option of the command line
             help="Of .gguf: add this block's vector at every block from it on. Default: each its own.",
         ),
     ] = None,
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    precision: Annotated[str, typer.Option(help=PRECISION)] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     template: Annotated[
         Path | None, typer.Option(help="Jinja chat template in place of the model's.")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from steergauge.cli.options import load, numbers, told_written
+from steergauge.cli.options import PRECISION, load, numbers, told_written
 
 
 class Unit(StrEnum):
@@ -73,7 +73,7 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     random_directions: Annotated[int, typer.Option(help="Random vectors in the control.")] = 3,
     seed: Annotated[int, typer.Option(help="Of the prompts' halves and the random vectors.")] = 0,
     batch: Annotated[int | None, typer.Option(help="Rows of a batch. Default: what fits memory.")] = None,
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    precision: Annotated[str, typer.Option(help=PRECISION)] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     template: Annotated[
         Path | None, typer.Option(help="Jinja chat template in place of the model's.")

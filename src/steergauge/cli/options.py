@@ -11,6 +11,10 @@ from steergauge.errors import SteergaugeError
 if TYPE_CHECKING:
     from steergauge.models.loading import Model
 
+PRECISION = (
+    "auto, float32, bfloat16, float16, or a quantisation such as nf4-bitsandbytes: docs/models.md lists them."
+)
+
 
 def load(model: str, precision: str, device: str, template: Path | None = None) -> "Model":
     """Loads a model, with the chat template of a file in place of its own if one is given.

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from steergauge.cli.options import load, told_written
+from steergauge.cli.options import PRECISION, load, told_written
 
 
 def pairs(  # noqa: PLR0917 - each is an option of the command line
@@ -16,7 +16,7 @@ def pairs(  # noqa: PLR0917 - each is an option of the command line
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="The most tokens of an answer.")] = 100,
     judge: Annotated[str, typer.Option(help="Who reads the answers.")] = "study",
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    precision: Annotated[str, typer.Option(help=PRECISION)] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     template: Annotated[
         Path | None, typer.Option(help="Jinja chat template in place of the model's.")

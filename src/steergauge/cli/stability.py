@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from steergauge.cli.options import load, told_written
+from steergauge.cli.options import PRECISION, load, told_written
 
 
 class Drawn(StrEnum):
@@ -36,7 +36,7 @@ def stability(  # noqa: PLR0917 - each is an option of the command line
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    precision: Annotated[str, typer.Option(help=PRECISION)] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     template: Annotated[
         Path | None, typer.Option(help="Jinja chat template in place of the model's.")

@@ -24,7 +24,10 @@ from transformers import (
 from steergauge.errors import SteergaugeError
 from steergauge.models.blocks import Blocks, find_blocks
 from steergauge.models.heads import Heads, find_heads
-from steergauge.models.precision import Precision, resolve_device, resolve_precision
+from steergauge.models.precision import Precision, resolve_device
+from steergauge.models.quantization import Quantization, Quantized
+from steergauge.models.quantizations import resolve_format
+from steergauge.models.quantize import count_quantized, quantize_blocks
 from steergauge.models.template import ChatTemplate
 from steergauge.models.weights import Checkpoint, resolve
 
@@ -35,7 +38,10 @@ _PROBE = "Hello"  # what the structure is verified on
 
 @dataclass(frozen=True)
 class Model:
-    """Weights, tokenizer and precision, ready to be read and steered."""
+    """Weights, tokenizer and precision, ready to be read and steered.
+
+    The precision is that of the stream and, unless the model is quantised, of all weights.
+    """
 
     checkpoint: Checkpoint
     module: PreTrainedModel
@@ -46,6 +52,7 @@ class Model:
     device: str
     fingerprint: str
     stop_tokens: tuple[int, ...]
+    quantized: Quantized | None = None
 
     @property
     def name(self) -> str:
@@ -111,16 +118,18 @@ def load_model(
 
     Args:
         name: what to load.
-        precision: `auto`, `float32`, `bfloat16` or `float16`.
+        precision: `auto`, `float32`, `bfloat16`, `float16`, or a quantisation (`models/quantizations.py`), with
+            or without the precision of all else, as in `nf4-bitsandbytes/float32`.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         template: a Jinja chat template in place of the checkpoint's own.
 
     Raises:
         SteergaugeError: no such model, no tokenizer or chat template, weights that are damaged or not all
-            there, a device or precision that is not there, or a model whose residual stream is not found.
+            there, a device or precision that is not there, a quantisation that the model's layers cannot have,
+            or a model whose residual stream is not found.
     """
     device = resolve_device(device)
-    resolved = resolve_precision(precision, device)
+    resolved, quantization = resolve_format(precision, device)
     checkpoint = resolve(name, progress=logger.info)
     with _told(f"{name} has no tokenizer that transformers can load"):
         tokenizer = AutoTokenizer.from_pretrained(str(checkpoint.folder))
@@ -142,19 +151,29 @@ def load_model(
         raise SteergaugeError(
             f"the checkpoint of {name} lacks {len(missing)} weights, the first {missing[0]}"
         )
-    module.requires_grad_(False).to(device)  # from_pretrained leaves it in evaluation mode
+    module.requires_grad_(False)  # from_pretrained leaves it in evaluation mode
+    weights = module.num_parameters()
+    probe = chat_template.encode([_PROBE], "cpu")["input_ids"]
+    if quantization is not None:
+        logger.info("quantising the linear layers of its blocks to %s", quantization.name)
+        quantize_blocks(module, find_blocks(module, probe), quantization, device)
+    module.to(device)
     _read_head_in_one_product(module)
-    probe = chat_template.encode([_PROBE], device)
+    blocks = find_blocks(module, probe.to(device))
+    quantized = None
+    if quantization is not None:
+        quantized = count_quantized(module, blocks, quantization, resolved, of_weights=weights)
     return Model(
         checkpoint=checkpoint,
         module=module,
         tokenizer=tokenizer,
         template=chat_template,
-        blocks=find_blocks(module, probe["input_ids"]),
+        blocks=blocks,
         precision=resolved,
         device=device,
-        fingerprint=_fingerprint(checkpoint, resolved, tokenizer, source),
+        fingerprint=_fingerprint(checkpoint, resolved, quantization, tokenizer, source),
         stop_tokens=_stop_tokens(module, tokenizer),
+        quantized=quantized,
     )
 
 
@@ -180,7 +199,11 @@ def _read_head_in_one_product(module: PreTrainedModel) -> None:
 
 
 def _fingerprint(
-    checkpoint: Checkpoint, precision: Precision, tokenizer: PreTrainedTokenizerBase, template: str
+    checkpoint: Checkpoint,
+    precision: Precision,
+    quantization: Quantization | None,
+    tokenizer: PreTrainedTokenizerBase,
+    template: str,
 ) -> str:
     parts = {
         "weights": checkpoint.digest,
@@ -188,6 +211,8 @@ def _fingerprint(
         "tokenizer": hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
         "template": template,
     }
+    if quantization is not None:
+        parts["quantization"] = f"{quantization.name} by {quantization.library}"
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -49,10 +49,7 @@ def cautions(result: StabilityResult) -> list[str]:
     if Design.HALVES in designs:
         said.append("A half holds half the prompts: what is good as a whole can be fragile in halves.")
     said += [caution for method in result.methods for caution in _cautions_on(method, positive)]
-    if result.model.quantization:
-        said.append(
-            f"The weights were dequantised from {result.model.quantization}; full-precision weights may differ."
-        )
+    said += result.model.cautions
     return list(dict.fromkeys(said))
 
 

@@ -11,6 +11,7 @@ from steergauge.directions.importing import ImportedDirection
 from steergauge.directions.selection import Selection
 from steergauge.judging.judges import find_judge
 from steergauge.models.loading import Model
+from steergauge.models.quantization import Quantized
 from steergauge.steering.dose import Dose, Yardsticks, coefficients, equivalents
 from steergauge.steering.head_dose import HeadDose, head_dose
 from steergauge.steering.head_steering import HeadSteering
@@ -23,6 +24,7 @@ from steergauge.studies.result import (
     HeadRecord,
     ModelRecord,
     ProtocolRecord,
+    QuantizationRecord,
     SelectionRecord,
 )
 from steergauge.studies.settings import GaugeSettings
@@ -42,6 +44,20 @@ def describe_model(model: Model, example: str) -> ModelRecord:
         chat_template=model.template.source,
         rendered_example=model.template.render(example),
         quantization=model.checkpoint.quantization,
+        quantized_to=None if model.quantized is None else _describe_quantized(model.quantized),
+    )
+
+
+def _describe_quantized(quantized: Quantized) -> QuantizationRecord:
+    return QuantizationRecord(
+        name=quantized.quantization.name,
+        format=quantized.quantization.format,
+        library=quantized.quantization.library,
+        layers=quantized.layers,
+        weights=quantized.weights,
+        of_weights=quantized.of_weights,
+        bytes=quantized.bytes,
+        computes_in=quantized.computes_in,
     )
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from steergauge.activations.backends import BACKENDS, REFERENCE
 from steergauge.activations.hooks import measure_baseline
 from steergauge.directions.extract import read_contrast
+from steergauge.errors import SteergaugeError
 from steergauge.judging.judges import find_judge
 from steergauge.judging.label import Judge
 from steergauge.models.loading import Model, load_model
@@ -70,6 +71,11 @@ def parity(
         SteergaugeError: a setting, the model or the store cannot be used, or the reference gives no direction.
     """
     model = load_model(model) if isinstance(model, str) else model
+    if model.quantized is not None:  # its controls cast the weights
+        raise SteergaugeError(
+            f"parity compares tools on weights in full, and those of {model.name} are in "
+            f"{model.quantized.quantization.name}: use --precision float32"
+        )
     settings = settings or ParitySettings()
     if isinstance(store, Store):
         return _Parity(model, settings, store, progress or Silent()).result()

@@ -20,6 +20,27 @@ from steergauge.studies.side_by_side import SideBySide
 SCHEMA: Literal["steergauge.gauge/1"] = "steergauge.gauge/1"
 
 
+class QuantizationRecord(Record):
+    """How the linear layers of the blocks kept their weights, counted on the loaded model."""
+
+    name: str = Field(description="What `--precision` took: docs/models.md.")
+    format: str = Field(description="The format in words.")
+    library: str = Field(description="Whose format and arithmetic it is, with its version.")
+    layers: int = Field(description="Linear layers of the blocks, all of them quantised.")
+    weights: int = Field(description="Weights in those layers.")
+    of_weights: int = Field(description="Weights of the whole model; the others are in its `precision`.")
+    bytes: int = Field(description="Memory that the quantised weights and their scales take.")
+    computes_in: str = Field(description="What the products with them are computed in.")
+
+    @property
+    def in_words(self) -> str:
+        """All of it in one line."""
+        return (
+            f"{self.name}: {self.format} ({self.library}); {self.layers} linear layers, {self.weights:,} of "
+            f"{self.of_weights:,} weights in {self.bytes / 1e6:.3g} MB, computed in {self.computes_in}"
+        )
+
+
 class ModelRecord(Record):
     """The model as it was measured."""
 
@@ -28,12 +49,37 @@ class ModelRecord(Record):
     architecture: str = Field(description="The class that transformers loads it with.")
     blocks: int = Field(description="Number of decoder layers, N.")
     width: int = Field(description="Of the residual stream, in coordinates.")
-    precision: str = Field(description="That weights and stream are kept in.")
+    precision: str = Field(description="That the stream is kept in, and the weights that are not quantised.")
     device: str = Field(description="Where it ran.")
-    fingerprint: str = Field(description="SHA-256 over weights, precision, tokenizer and template.")
+    fingerprint: str = Field(
+        description="SHA-256 over weights, precision, quantisation, tokenizer and template."
+    )
     chat_template: str = Field(description="The Jinja source that prompts were rendered with.")
     rendered_example: str = Field(description="The first evaluation prompt as the model was shown it.")
     quantization: str | None = Field(description="The format the weights were dequantised from, if any.")
+    quantized_to: QuantizationRecord | None = Field(
+        default=None, description="What they were quantised to when the model was loaded, if anything."
+    )
+
+    @property
+    def kept_in(self) -> str:
+        """The precision, after the quantisation if there is one."""
+        return f"{self.quantized_to.name}/{self.precision}" if self.quantized_to else self.precision
+
+    @property
+    def cautions(self) -> list[str]:
+        """What to know about the weights before anything measured on them is cited."""
+        said = []
+        if self.quantization:
+            said.append(
+                f"The weights were dequantised from {self.quantization}; full-precision weights may differ."
+            )
+        if self.quantized_to:
+            said.append(
+                f"The weights of the blocks are quantised to {self.quantized_to.name}; full-precision weights may "
+                "differ."
+            )
+        return said
 
 
 class ProtocolRecord(Record):

@@ -112,10 +112,7 @@ def _cautions(
         )
     if harmful.n < 10:
         cautions.append(f"The direction rests on {harmful.n} harmful prompts: others may give another one.")
-    if model.quantization:
-        cautions.append(
-            f"The weights were dequantised from {model.quantization}; full-precision weights may differ."
-        )
+    cautions += model.cautions
     if best is not None:
         cautions += _cautions_on_best(model, conditions, best)
     if window is not None and window.doses and (window.open_below or window.open_above):
