@@ -13,8 +13,7 @@ from steergauge.directions.importing import ImportedDirection
 from steergauge.statistics.comparisons import adjust_holm
 from steergauge.studies.bench import Bench
 from steergauge.studies.claims import answer
-from steergauge.studies.experiments.architecture import cautions_of
-from steergauge.studies.experiments.conditions import best_of, named, paired, points, rate_point
+from steergauge.studies.experiments.conditions import best_of, cautions_of, named, paired, points, rate_point
 from steergauge.studies.experiments.experiment import Work, gauge_work
 from steergauge.studies.measurements import Comparison, ConditionResult
 from steergauge.studies.result import GaugeResult

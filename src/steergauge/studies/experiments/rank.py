@@ -17,8 +17,7 @@ from steergauge.directions.sequence import each_direction
 from steergauge.errors import SteergaugeError
 from steergauge.studies.bench import Bench
 from steergauge.studies.claims import answer
-from steergauge.studies.experiments.architecture import cautions_of
-from steergauge.studies.experiments.conditions import named, points, rate_point
+from steergauge.studies.experiments.conditions import cautions_of, named, points, rate_point
 from steergauge.studies.experiments.experiment import Work, gauge_work
 from steergauge.studies.plan import block_at
 from steergauge.studies.result import GaugeResult

@@ -18,8 +18,7 @@ from steergauge.steering.torch_engine import TorchEngine
 from steergauge.studies.analysis import Labels
 from steergauge.studies.bench import Bench
 from steergauge.studies.claims import answer
-from steergauge.studies.experiments.architecture import cautions_of
-from steergauge.studies.experiments.conditions import answered, best_of, labels_of, named, points
+from steergauge.studies.experiments.conditions import answered, best_of, cautions_of, labels_of, named, points
 from steergauge.studies.experiments.experiment import Work, gauge_work
 from steergauge.studies.prepare import prepare
 from steergauge.studies.result import GaugeResult

@@ -18,8 +18,7 @@ from steergauge.statistics.comparisons import adjust_holm
 from steergauge.statistics.transfer import study_transfer_efficiency, transfer_efficiency
 from steergauge.studies.bench import Bench
 from steergauge.studies.claims import answer
-from steergauge.studies.experiments.architecture import cautions_of
-from steergauge.studies.experiments.conditions import answered, best_of, labels_of, named, paired
+from steergauge.studies.experiments.conditions import answered, best_of, cautions_of, labels_of, named, paired
 from steergauge.studies.experiments.experiment import Work, gauge_work
 from steergauge.studies.measurements import ConditionResult
 from steergauge.studies.result import GaugeResult
