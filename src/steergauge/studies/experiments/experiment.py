@@ -1,6 +1,6 @@
 """What a study is: settings, the work it plans, and the findings it returns."""
 
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from pydantic import Field
 
@@ -24,6 +24,15 @@ class Work(Record):
     conditions: int = Field(description="Conditions at most, controls included.")
     generations: int = Field(description="Outputs at most: those in the store are not made again.")
     max_new_tokens: int = Field(description="The most tokens of an output.")
+
+    def with_more(self, conditions: int, prompts: int) -> Self:
+        """The same with further conditions on so many prompts."""
+        return self.model_copy(
+            update={
+                "conditions": self.conditions + conditions,
+                "generations": self.generations + conditions * prompts,
+            }
+        )
 
 
 def gauge_work(model: StudiedModel, what: str, settings: GaugeSettings) -> Work:
