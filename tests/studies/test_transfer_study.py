@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 from phantoms import LARGE, OTHER, SMALL, rotated
+from records import comparison, condition, rate
 
 from steergauge.judging.label import Label
 from steergauge.models.loading import Model
 from steergauge.statistics.transfer import transfer_efficiency
 from steergauge.studies.experiments.conditions import labels_of
+from steergauge.studies.experiments.lending import How, Transferred
 from steergauge.studies.experiments.transfer import Transfer, TransferSettings
-from steergauge.studies.measurements import Rate
+from steergauge.studies.experiments.transfer_verdicts import conclude
 from steergauge.studies.study import run_study
 from steergauge.studies.study_result import Estimate, Matrix, Outcome, StudyResult
+from steergauge.studies.study_settings import StudiedModel
 
 DOSES = (1.4, 3.0)  # some prompts refused, and all
 
@@ -104,7 +107,7 @@ def test_the_matrix_has_each_model_s_own_on_its_diagonal_and_one_figure_for_each
 def test_its_conclusions_are_of_direct_transfers_within_a_family_and_across(result: StudyResult) -> None:
     family, cross = result.conclusions
     assert (family.id, family.outcome) == ("transfer-family", Outcome.SUPPORTED)
-    assert family.evidence == f"{SMALL} → {LARGE} 1.00 [1.00–1.00]; {LARGE} → {SMALL} 1.00 [1.00–1.00]"
+    assert family.evidence == f"{LARGE} → {SMALL} 1.00 [1.00–1.00]; {SMALL} → {LARGE} 1.00 [1.00–1.00]"
     assert (cross.id, cross.outcome) == ("transfer-cross", Outcome.SUPPORTED)
     assert cross.evidence.count("0.00 [0.00–0.00]") == 4
 
@@ -152,6 +155,7 @@ def test_a_map_carries_directions_between_widths(models: dict[str, Model], store
         Outcome.UNDECIDED
     ] * 2  # a mapped one does not count
     assert "A map is fitted on the prompts" in result.cautions[0]
+    assert result.tables[0].rows[1]["efficiency"] == Estimate(value=None)  # nothing steers the random model
 
 
 def test_the_interval_is_that_of_the_held_out_prompts(result: StudyResult) -> None:
@@ -183,30 +187,65 @@ def test_settings_that_give_no_fair_transfer_are_refused(changed: dict[str, Any]
         settings(SMALL, LARGE, **changed)
 
 
-def test_an_unsteerable_target_s_own_rate_of_zero_gives_no_efficiency_and_no_conclusion(
-    models: dict[str, Model], store_path: Path
+def lent(
+    source: StudiedModel,
+    target: StudiedModel,
+    low: float | None,
+    high: float | None = None,
+    *,
+    own: int = 15,
+    how: How = How.DIRECT,
+) -> Transferred:
+    """A transfer with that interval of its efficiency, into a target whose own direction is refused so often of 15."""
+    value = None if low is None or high is None else (low + high) / 2
+    return Transferred(
+        source=source,
+        target=target,
+        how=how,
+        gauge=f"{target.label}, lent",
+        own=condition("dim"),
+        lent=condition("other"),
+        own_rate=rate(own, 15),
+        lent_rate=rate(0, 15),
+        comparison=comparison(0, 15, 1.0),
+        efficiency=Estimate(value=value, low=low, high=high),
+        as_the_study=Estimate(value=None),
+        random=None,
+        cosine=0.0,
+        held_out_r2=None,
+    )
+
+
+ONE, TWO, STRANGER, UNKNOWN = (StudiedModel(name=name) for name in (SMALL, LARGE, OTHER, "mine"))
+YES, NO, OPEN = Outcome.SUPPORTED, Outcome.NOT_SUPPORTED, Outcome.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("pairs", "family", "cross"),
+    [
+        ([lent(ONE, TWO, 0.8, 1.2), lent(TWO, ONE, 1.05, 1.5)], YES, OPEN),
+        ([lent(ONE, TWO, 0.85, 0.95)], YES, OPEN),
+        ([lent(ONE, TWO, 0.79, 1.2)], OPEN, OPEN),
+        ([lent(ONE, TWO, 0.9, 1.1), lent(TWO, ONE, 0.4, 0.99)], NO, OPEN),
+        ([lent(ONE, STRANGER, 0.0, 0.49)], OPEN, YES),
+        ([lent(ONE, STRANGER, 0.0, 0.5)], OPEN, OPEN),
+        ([lent(ONE, STRANGER, 0.0, 0.4), lent(STRANGER, ONE, 0.51, 1.0)], OPEN, NO),
+        ([lent(ONE, TWO, 0.4, 0.9, how=How.MAPPED)], OPEN, OPEN),
+        ([lent(ONE, TWO, 0.4, 0.9, own=8)], OPEN, OPEN),  # 53%: its own does not steer either
+        ([lent(ONE, TWO, None, own=0)], OPEN, OPEN),
+        ([lent(ONE, UNKNOWN, 0.0, 0.4), lent(UNKNOWN, StudiedModel(name="yours"), 0.0, 0.4)], OPEN, OPEN),
+        ([lent(ONE, ONE.model_copy(update={"precision": "bfloat16"}), 0.9, 1.1)], OPEN, OPEN),
+    ],
+)
+def test_transfers_are_concluded_on_by_the_rules(
+    pairs: list[Transferred], family: Outcome, cross: Outcome
 ) -> None:
-    result = run_study(settings(SMALL, LARGE, doses=(0.1,)), store=store_path, models=models)
-    lent = row(result, SMALL, LARGE, "direct")
-    assert isinstance(lent["own"], Rate)
-    assert lent["own"].count == 0
-    assert lent["efficiency"] == lent["study"] == Estimate(value=None)
-    assert [one.outcome for one in result.conclusions] == [Outcome.UNDECIDED] * 2
-    assert "own direction reaches 0%" in result.conclusions[0].evidence
+    assert [one.outcome for one in conclude(pairs)] == [family, cross]
 
 
-def test_one_model_under_two_precisions_is_no_pair_of_a_family(
-    phantom_model: Model, store_path: Path
-) -> None:
-    precisions = [{"name": SMALL, "precision": precision} for precision in ("float32", "bfloat16")]
-    models = {f"{SMALL}, {precision}": phantom_model for precision in ("float32", "bfloat16")}
-    result = run_study(settings(models=precisions), store=store_path, models=models)
-    assert len(result.tables[0].rows) == 2
-    assert [one.outcome for one in result.conclusions] == [Outcome.UNDECIDED] * 2
-
-
-def test_a_model_of_unknown_family_is_in_no_conclusion(phantom_model: Model, store_path: Path) -> None:
-    models = dict.fromkeys((SMALL, "mine"), phantom_model)
-    result = run_study(settings(SMALL, "mine"), store=store_path, models=models)
-    assert len(result.tables[0].rows) == 2
-    assert [one.outcome for one in result.conclusions] == [Outcome.UNDECIDED] * 2
+def test_a_target_that_its_own_direction_does_not_steer_is_left_out_and_told() -> None:
+    family, _ = conclude([lent(ONE, TWO, None, own=0), lent(TWO, ONE, 0.9, 1.1)])
+    assert family.outcome is YES
+    assert family.evidence == (
+        f"{SMALL} → {LARGE} left out, as the target's own direction reaches 0%; {LARGE} → {SMALL} 1.00 [0.90–1.10]"
+    )
