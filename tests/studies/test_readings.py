@@ -33,7 +33,7 @@ def settings(**changed: Any) -> GaugeSettings:
         "doses": (3.0,),
         "max_new_tokens": 4,
         "random_directions": 1,
-        "methods": ("dim", "mass_mean"),
+        "methods": ("dim", "mass_mean_whitened"),
     }
     return GaugeSettings(**(given | changed))
 
@@ -56,17 +56,19 @@ def test_a_gauge_finds_the_same_with_readings_of_earlier_ones_and_applies_each_m
 ) -> None:
     shared, store = Readings(), tmp_path / "steergauge.db"
     alone = gauge(phantom_model, settings(), store=store)
-    assert applied == ["dim", "mass_mean"]
+    assert applied == ["dim", "mass_mean_whitened"]
     first = gauge(phantom_model, settings(), store=store, readings=shared)
-    second = gauge(phantom_model, settings(methods=("mass_mean", "dim", "caa")), store=store, readings=shared)
+    second = gauge(
+        phantom_model, settings(methods=("mass_mean_whitened", "dim", "caa")), store=store, readings=shared
+    )
     third = gauge(phantom_model, settings(), store=store, readings=shared)
-    assert applied == ["dim", "mass_mean"] * 2 + ["caa"]
+    assert applied == ["dim", "mass_mean_whitened"] * 2 + ["caa"]
 
     def told(result: Any) -> Mapping[str, Any]:
         return dict(result.model_dump(exclude={"provenance"}))
 
     assert told(alone) == told(first) == told(third)
-    assert [one.method for one in second.directions] == ["mass_mean", "dim", "caa"]
+    assert [one.method for one in second.directions] == ["mass_mean_whitened", "dim", "caa"]
 
 
 def test_other_prompts_models_and_seeds_are_read_anew(
@@ -103,9 +105,9 @@ def test_a_given_direction_is_measured_under_its_name_and_another_s_name_is_refu
 ) -> None:
     one = given_direction(phantom_model, 0)
     prepared = prepare(phantom_model, settings(), Readings(), Silent(), {"mine": one})
-    assert list(prepared.directions) == ["dim", "mass_mean", "mine"]
+    assert list(prepared.directions) == ["dim", "mass_mean_whitened", "mine"]
     assert prepared.imported == {"mine": one}
-    assert [condition.method for condition in prepared.conditions] == ["dim", "mass_mean", "mine"]
+    assert [condition.method for condition in prepared.conditions] == ["dim", "mass_mean_whitened", "mine"]
     with pytest.raises(SteergaugeError, match="under the name 'dim'"):
         prepare(phantom_model, settings(), Readings(), Silent(), {"dim": one})
 

@@ -95,7 +95,8 @@ def test_samples_and_their_labels_are_in_the_store_and_their_intervals_are_of_cl
     ordered = {prompt: outcomes[prompt] for prompt in answered(gauge)}
     low, high = cluster_bootstrap_interval(ordered)
     share = float(np.mean(list(ordered.values())))
-    assert told["refusal"] == Estimate(value=pytest.approx(share), low=low, high=high)
+    assert (told["refusal"].low, told["refusal"].high) == (low, high)
+    assert told["refusal"].value == pytest.approx(share)
     greedy = labels_of(gauge, best.id)
     greedy_share = np.mean([greedy[prompt] is Label.REFUSAL for prompt in ordered])
     assert told["difference"].value == pytest.approx(share - greedy_share)

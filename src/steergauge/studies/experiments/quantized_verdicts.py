@@ -27,11 +27,12 @@ class _Compared(NamedTuple):
 def conclude(measured: Sequence[Quantized]) -> tuple[Conclusion, ...]:
     """The claims on each number of bits, of directions extracted in that precision, and on their cosines."""
     bits = {8: _EIGHT_BITS, 4: _FOUR_BITS}
+    corrected = list(zip(measured, adjusted(measured), strict=True))
 
     def compared(number: int, *, below: float = math.inf) -> list[_Compared]:
         return [
             _Compared(one.model.label, one.comparison, p_value)
-            for one, p_value in zip(measured, adjusted(measured), strict=True)
+            for one, p_value in corrected
             if one.origin is Origin.OWN
             and one.model.precision.startswith(bits[number])
             and (below == math.inf or (one.model.billions is not None and one.model.billions < below))
