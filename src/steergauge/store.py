@@ -131,6 +131,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.added = 0  # generations that it did not hold before, since it was opened here
         with self._told():
             # Two processes may write; each waits for the other's transaction.
             self._database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
@@ -199,14 +200,9 @@ class Store:
                 found[key] = Generation(text, tuple(json.loads(tokens)), finish)
         return found
 
-    def count(self) -> int:
-        """How many generations are here."""
-        with self._told():
-            return int(self._database.execute("SELECT count(*) FROM generations").fetchone()[0])
-
     def add(self, setting: Setting, made: Sequence[tuple[Addressed, Generation]]) -> None:
         """Keeps generations, all or none of them; one that is here already stays as it is."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        now, added = datetime.now(UTC).isoformat(timespec="seconds"), 0
         with self._transaction():
             for (key, request, rendered), generation in made:
                 identity = request.steering.identity()
@@ -215,7 +211,7 @@ class Store:
                         "INSERT OR IGNORE INTO vectors VALUES (?, ?)",
                         (identity["vector"], request.steering.vector.tobytes()),
                     )
-                self._database.execute(
+                cursor = self._database.execute(
                     "INSERT OR IGNORE INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         key,
@@ -230,6 +226,8 @@ class Store:
                         now,
                     ),
                 )
+                added += cursor.rowcount
+        self.added += added
 
     def describe_model(self, fingerprint: str, description: Mapping[str, Any]) -> None:
         """Keeps what a fingerprint stands for."""

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from steergauge.statistics.cluster import cluster_bootstrap_interval
+from steergauge.statistics.cluster import cluster_bootstrap_interval, cluster_difference_interval
 
 CLUSTERS = st.dictionaries(
     st.text(max_size=3), st.lists(st.booleans(), min_size=1, max_size=5), min_size=1, max_size=12
@@ -54,3 +54,35 @@ def test_a_prompt_without_a_sample_is_refused() -> None:
     for clusters in ({}, {"a": [True], "b": []}):
         with pytest.raises(ValueError, match="at least one prompt"):
             cluster_bootstrap_interval(clusters)
+
+
+@given(CLUSTERS.filter(lambda outcomes: len({len(samples) for samples in outcomes.values()}) == 1))
+@settings(max_examples=15)
+def test_the_difference_from_a_reference_without_successes_is_the_rate(
+    outcomes: dict[str, list[bool]],
+) -> None:
+    nothing = dict.fromkeys(outcomes, False)
+    found = cluster_difference_interval(outcomes, nothing, resamples=200)
+    assert found == pytest.approx(cluster_bootstrap_interval(outcomes, resamples=200))
+
+
+def test_the_difference_of_one_sample_a_prompt_is_resampled_with_its_reference() -> None:
+    """Eight prompts agree and two are lost: the difference is minus a binomial of .2, and not that of 6 against 8."""
+    reference = {str(number): number < 8 for number in range(10)}
+    sampled = {str(number): [number < 6] for number in range(10)}
+    low, high = cluster_difference_interval(sampled, reference, resamples=40_000)
+    expected = -binom.ppf([0.975, 0.025], 10, 0.2) / 10
+    assert (low, high) == pytest.approx(tuple(expected))
+    equal = {prompt: [outcome] for prompt, outcome in reference.items()}
+    assert cluster_difference_interval(equal, reference) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "reference"),
+    [({}, {}), ({"a": [True]}, {"b": True}), ({"a": [True], "b": [True, True]}, {"a": True, "b": True})],
+)
+def test_a_difference_of_other_prompts_or_unequal_samples_is_refused(
+    outcomes: dict[str, list[bool]], reference: dict[str, bool]
+) -> None:
+    with pytest.raises(ValueError, match="a difference needs"):
+        cluster_difference_interval(outcomes, reference)

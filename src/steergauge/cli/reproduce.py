@@ -19,9 +19,6 @@ def reproduce(
     plan: Annotated[bool, typer.Option("--plan", help="Say what it would take, and run nothing.")] = False,
 ) -> None:
     """Runs every study of the paper, and says of each of its claims whether it is replicated."""
-    from steergauge.studies.experiments.table import EXPERIMENTS
-    from steergauge.studies.study import read_study
-
     changes: dict[str, object] = {}
     if models is not None:
         changes["models"] = tuple(models.split(","))
@@ -30,10 +27,14 @@ def reproduce(
     quiet_transformers()
     if plan:
         from steergauge.report.study_plan import render_plan
+        from steergauge.report.terminal import item
         from steergauge.studies.foretell import foretell
+        from steergauge.studies.reproduction import planned
 
-        work = [part for name in EXPERIMENTS for part in EXPERIMENTS[name].plan(read_study(name, changes))]
+        work, not_run = planned(changes)
         render_plan(foretell(work), Console())
+        for name, why in not_run.items():
+            item(Console(), "!", f"study {name} cannot run: {why}", "yellow")
         return
     from steergauge.report.reproduction_page import write_reproduction
     from steergauge.report.reproduction_terminal import render_reproduction

@@ -49,7 +49,9 @@ class CatalogEntry(BaseModel):
     name: str = Field(description="The name it goes by in steergauge.")
     hub_id: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
     family: str
-    parameters: str = Field(description="The number of parameters in words, such as 0.5B.")
+    parameters: str = Field(
+        pattern=r"^[\d.]+[BM]$", description="The number of parameters in words, such as 0.5B."
+    )
     blocks: int = Field(gt=0, description="Decoder layers.")
     width: int = Field(gt=0, description="Of the residual stream.")
     precision: str = Field(
@@ -60,6 +62,11 @@ class CatalogEntry(BaseModel):
     study_multiplier: float | None = Field(default=None, gt=0, description="The study's dose for the family.")
     study_depths: tuple[float, ...] = Field(default=(), description="Depths of the study's sweep.")
     wheels: WheelSource | None = None
+
+    @property
+    def billions(self) -> float:
+        """The number of parameters, in billions."""
+        return float(self.parameters[:-1]) * {"B": 1.0, "M": 1e-3}[self.parameters[-1]]
 
     @model_validator(mode="after")
     def _depths_inside(self) -> Self:
@@ -86,3 +93,9 @@ def catalog() -> dict[str, CatalogEntry]:
     """Every known model by name, in the order of the file."""
     text = (files("steergauge") / "data" / "catalog.toml").read_text(encoding="utf-8")
     return {entry.name: entry for entry in _Catalog.model_validate(tomllib.loads(text)).models}
+
+
+def find_entry(model: str) -> CatalogEntry | None:
+    """What the catalogue knows of a model by its name there or its hub id; None where it is in neither."""
+    known = catalog()
+    return known.get(model) or next((entry for entry in known.values() if entry.hub_id == model), None)

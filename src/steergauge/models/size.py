@@ -1,48 +1,57 @@
-"""How large a model is, read from its files without loading it."""
+"""How large a model is: its shape from its configuration, its parameters from the headers of its weight files."""
 
 import math
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from safetensors import safe_open
 from transformers import AutoConfig
 
 from steergauge.models.folder import weight_files
-from steergauge.models.weights import Checkpoint
 
 
-class Size(NamedTuple):
-    """What a model's work and memory follow from."""
+class Shape(NamedTuple):
+    """What a model's work and memory follow from, beside its parameters."""
 
-    parameters: int  # all of them, a head that shares the embeddings counted once
-    embedded: int  # those that are looked up and not multiplied with
-    blocks: int
-    width: int
+    width: int  # of the residual stream
+    vocabulary: int
     cached: int  # keys and values of one token in all blocks, in numbers
 
 
-def measure_size(checkpoint: Checkpoint) -> Size:
-    """Counts a checkpoint's parameters from the headers of its weight files.
+class Size(NamedTuple):
+    """A model's parameters and its shape."""
+
+    parameters: int  # all of them; a head that shares the embeddings is counted once
+    looked_up: int  # those of embeddings that are not the head too: no product takes them
+    shape: Shape
+
+
+def shape_of(config: Any) -> Shape:
+    """The shape that a model's configuration declares."""
+    text = config.get_text_config()
+    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    head_width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    return Shape(
+        width=text.hidden_size,
+        vocabulary=text.vocab_size,
+        cached=2 * text.num_hidden_layers * heads * head_width,
+    )
+
+
+def measure_size(folder: Path) -> Size:
+    """The size of the model in a transformers folder, which is not loaded.
 
     Raises:
         SteergaugeError: the folder has no weights.
     """
-    parameters = embeddings = 0
-    has_head = False
-    for path in weight_files(checkpoint.folder):
+    shape = shape_of(AutoConfig.from_pretrained(str(folder)))
+    counts, of_words = [], []
+    for path in weight_files(folder):
         with safe_open(path, framework="np") as opened:
             for name in opened.keys():  # noqa: SIM118 - it is no mapping
-                count = math.prod(opened.get_slice(name).get_shape())
-                parameters += count
-                has_head = has_head or name.startswith("lm_head")
-                if "embed_tokens" in name or name.endswith("wte.weight"):
-                    embeddings += count
-    text = AutoConfig.from_pretrained(str(checkpoint.folder)).get_text_config()
-    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    head_width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    return Size(
-        parameters=parameters,
-        embedded=embeddings if has_head else 0,
-        blocks=text.num_hidden_layers,
-        width=text.hidden_size,
-        cached=2 * text.num_hidden_layers * heads * head_width,
-    )
+                dimensions = opened.get_slice(name).get_shape()
+                counts.append(math.prod(dimensions))
+                if len(dimensions) == 2 and dimensions[0] == shape.vocabulary:
+                    of_words.append(counts[-1])
+    # Two matrices over the vocabulary are embeddings and a head of its own; one alone is both.
+    return Size(sum(counts), of_words[0] if len(of_words) > 1 else 0, shape)

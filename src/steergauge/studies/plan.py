@@ -28,6 +28,8 @@ _GRIDS = {
     DoseUnit.RELATIVE: (0.05, 0.1, 0.2, 0.3, 0.4),
     DoseUnit.SEPARATION: (0.25, 0.5, 1.0, 2.0, 4.0),
 }
+DEFAULT_DOSES = len(_STUDY_FRACTIONS)
+"""How many doses a grid has that the user did not choose, whatever chose it."""
 
 
 @dataclass(frozen=True)

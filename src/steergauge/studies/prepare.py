@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from steergauge.activations.hooks import Baseline
 from steergauge.directions.direction import Direction
-from steergauge.directions.extract import Extracted, require_methods
+from steergauge.directions.extract import ITI, Extracted, require_methods
 from steergauge.directions.importing import ImportedDirection, import_directions
+from steergauge.errors import SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.steering.class_means import class_means
 from steergauge.steering.dose import Yardsticks
@@ -52,10 +53,10 @@ def prepare(
         settings: the protocol.
         readings: of earlier gauges, which are not made again.
         progress: is told how it goes on.
-        given: directions in place of files, by the names that they are measured under.
+        given: directions to measure beside those of the settings, by the names that they are measured under.
 
     Raises:
-        SteergaugeError: a method, direction, block or dose cannot be used.
+        SteergaugeError: a method, direction, block or dose cannot be used, or two directions have one name.
     """
     require_methods(settings.methods)
     blocks = [block_at(depth, len(model.blocks)) for depth in settings.depths]
@@ -72,7 +73,13 @@ def prepare(
         progress=RowsDone("selecting a direction", progress),
     )
     blocks += [selection.block for selection in found.selections.values()]
-    imported = import_directions(settings.directions, model, contrast, blocks) | dict(given or {})
+    imported = import_directions(settings.directions, model, contrast, blocks)
+    for name, one in (given or {}).items():
+        if name in found.directions or name in imported or (name == ITI and found.heads):
+            raise SteergaugeError(
+                f"two directions would be measured under the name {name!r}; give one another"
+            )
+        imported[name] = one
     directions = found.directions | {name: one.direction for name, one in imported.items()}
     for direction in directions.values():
         direction.require_fit(len(model.blocks), model.blocks.width, model.name)

@@ -1,7 +1,7 @@
 """Every study over the models at hand, and for each of the paper's claims whether it is replicated."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -10,12 +10,14 @@ import pandas as pd
 from pydantic import ConfigDict, Field
 
 from steergauge.errors import InstrumentError, SteergaugeError
+from steergauge.models.loading import Model
 from steergauge.store import Store
 from steergauge.studies.claims import Claim, claims
+from steergauge.studies.experiments.experiment import Work
 from steergauge.studies.experiments.table import EXPERIMENTS
 from steergauge.studies.measurements import Record
 from steergauge.studies.run import Progress
-from steergauge.studies.study import read_study, run_study
+from steergauge.studies.study import find_experiment, read_study, run_study
 from steergauge.studies.study_result import Outcome, StudyResult
 
 logger = logging.getLogger(__name__)
@@ -57,6 +59,10 @@ class Reproduction(Record):
     studies: dict[str, StudyResult] = Field(description="Those that ran, in the paper's order.")
     not_run: dict[str, str] = Field(description="Why the others did not.")
 
+    def to_json(self) -> str:
+        """The documented JSON form (docs/json.md), without the studies: each is a result of its own."""
+        return self.model_dump_json(by_alias=True, indent=2, exclude={"studies"})
+
     def count(self, replication: Replication) -> int:
         """How many claims have an answer."""
         return sum(answer.replication is replication for answer in self.answers)
@@ -75,11 +81,32 @@ class Reproduction(Record):
         )
 
 
+def planned(changes: Mapping[str, object] | None = None) -> tuple[list[Work], dict[str, str]]:
+    """What every built-in study would do, and why the others cannot run on these models.
+
+    Args:
+        changes: as `reproduce` takes them.
+
+    Raises:
+        SteergaugeError: no study could run.
+    """
+    work: list[Work] = []
+    not_run: dict[str, str] = {}
+    for name in EXPERIMENTS:
+        try:
+            work += find_experiment(name).plan(read_study(name, changes))
+        except SteergaugeError as error:
+            not_run[name] = str(error)
+    _require_some(work, not_run)
+    return work, not_run
+
+
 def reproduce(
     changes: Mapping[str, object] | None = None,
     *,
     store: Store | Path | str = "steergauge.db",
     progress: Progress | None = None,
+    models: Mapping[str, Model] | None = None,
 ) -> Reproduction:
     """Runs every built-in study, in the paper's order. A study that cannot run on these models says why and is left out.
 
@@ -87,6 +114,7 @@ def reproduce(
         changes: settings that go before those of the built-in study files, such as `models`.
         store: where generations are kept and found again.
         progress: is told how it goes on.
+        models: as `run_study` takes them.
 
     Raises:
         SteergaugeError: no study could run.
@@ -94,41 +122,52 @@ def reproduce(
     """
     if not isinstance(store, Store):
         with Store(Path(store)) as opened:
-            return reproduce(changes, store=opened, progress=progress)
+            return reproduce(changes, store=opened, progress=progress, models=models)
     studies: dict[str, StudyResult] = {}
     not_run: dict[str, str] = {}
     for name in EXPERIMENTS:
         try:
-            studies[name] = run_study(read_study(name, changes), store=store, progress=progress)
+            settings = read_study(name, changes)
+            studies[name] = run_study(settings, store=store, progress=progress, models=models)
         except InstrumentError:
             raise
         except SteergaugeError as error:
             logger.warning("study %s did not run: %s", name, error)
             not_run[name] = str(error)
-    if not studies:
-        raise SteergaugeError(f"no study could run; {next(iter(not_run))}: {next(iter(not_run.values()))}")
+    _require_some(studies, not_run)
     return answered(studies, not_run)
 
 
+def _require_some(found: Collection[object], not_run: Mapping[str, str]) -> None:
+    if not found:
+        name, why = next(iter(not_run.items()))
+        raise SteergaugeError(f"no study can run on these models; {name}: {why}")
+
+
 def answered(studies: dict[str, StudyResult], not_run: dict[str, str]) -> Reproduction:
-    """The paper's claims with what the studies conclude of them."""
-    concluded = {
-        conclusion.id: conclusion
-        for study in studies.values()
-        for conclusion in study.conclusions
-        if conclusion.id
-    }
+    """The paper's claims with what the studies conclude of them.
+
+    Args:
+        studies: those that ran, by name.
+        not_run: the others, with the reason.
+    """
+    concluded = {conclusion.id: conclusion for study in studies.values() for conclusion in study.conclusions}
     answers = []
     for claim in claims().values():
-        if claim.id in concluded:
-            found = concluded[claim.id]
-            answers.append(
-                Answer(claim=claim, replication=_REPLICATION[found.outcome], measured=found.evidence)
-            )
+        found = concluded.get(claim.id)
+        if found is not None:
+            replication, measured = _REPLICATION[found.outcome], found.evidence
         else:
-            why = not_run.get(claim.study, "the study had nothing to test it with")
-            answers.append(
-                Answer(claim=claim, replication=Replication.UNTESTABLE, measured=f"Not measured: {why}")
-            )
+            replication = Replication.UNTESTABLE
+            measured = f"Not measured: {_why_not(claim, studies, not_run)}"
+        answers.append(Answer(claim=claim, replication=replication, measured=measured))
     names = dict.fromkeys(gauge.model.name for study in studies.values() for gauge in study.gauges.values())
     return Reproduction(models=tuple(names), answers=tuple(answers), studies=studies, not_run=not_run)
+
+
+def _why_not(claim: Claim, studies: Mapping[str, StudyResult], not_run: Mapping[str, str]) -> str:
+    if claim.study in not_run:
+        return f"the study {claim.study} could not run: {not_run[claim.study]}"
+    if claim.study in studies:
+        return f"the study {claim.study} had nothing to test it with"
+    return f"the study {claim.study} was not run"

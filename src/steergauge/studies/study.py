@@ -1,6 +1,7 @@
 """Running a study: its settings, its gauges, its findings."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from steergauge.studies.bench import Bench
 from steergauge.studies.experiments.experiment import Experiment
 from steergauge.studies.experiments.table import EXPERIMENTS
 from steergauge.studies.run import Progress
+from steergauge.studies.study_file import built_in, place_in, read_study_file, study_settings
 from steergauge.studies.study_result import StudyResult
-from steergauge.studies.study_settings import StudySettings, built_in, read_study_file, study_settings
+from steergauge.studies.study_settings import StudySettings
 
 
 def find_experiment(name: str) -> Experiment[Any]:
@@ -23,7 +25,10 @@ def find_experiment(name: str) -> Experiment[Any]:
     """
     if name not in EXPERIMENTS:
         raise SteergaugeError(f"no study {name!r}; {nearest(name, EXPERIMENTS)}")
-    return EXPERIMENTS[name]
+    listed = EXPERIMENTS[name]
+    module = import_module(f"steergauge.studies.experiments.{listed.module}")
+    found: Experiment[Any] = getattr(module, listed.experiment)()
+    return found
 
 
 def read_study(name: str, changes: Mapping[str, object] | None = None) -> StudySettings:
@@ -36,12 +41,18 @@ def read_study(name: str, changes: Mapping[str, object] | None = None) -> StudyS
     Raises:
         SteergaugeError: no such study or file, or a setting that is unknown or out of range.
     """
-    path = Path(name) if name.endswith(".toml") else None
-    declared = built_in(find_experiment(name).name) if path is None else read_study_file(path)
+    if not name.endswith(".toml"):
+        experiment = find_experiment(name)
+        return study_settings(experiment.settings, built_in(name), changes=changes)
+    path = Path(name)
+    declared = read_study_file(path)
     if not isinstance(declared.get("study"), str):
-        raise SteergaugeError(f'{name} does not say which study it is: add a line such as study = "depth"')
-    kind: type[StudySettings] = find_experiment(declared["study"]).settings
-    return study_settings(kind, declared | dict(changes or {}), path)
+        raise SteergaugeError(f'{path} does not say which study it is: add a line such as study = "depth"')
+    try:
+        experiment = find_experiment(declared["study"])
+    except SteergaugeError as error:
+        raise SteergaugeError(f"{place_in(path, ('study',))}{error}") from None
+    return study_settings(experiment.settings, declared, path, changes)
 
 
 def run_study(
@@ -49,7 +60,7 @@ def run_study(
     *,
     store: Store | Path | str = "steergauge.db",
     progress: Progress | None = None,
-    models: dict[str, Model] | None = None,
+    models: Mapping[str, Model] | None = None,
 ) -> StudyResult:
     """Runs a study over its models.
 
@@ -57,7 +68,7 @@ def run_study(
         settings: as `read_study` returns them.
         store: where generations are kept and found again.
         progress: is told how it goes on.
-        models: loaded models by name, which are taken in place of loading them.
+        models: loaded models by the name that tables give them, which are taken in place of loading them.
 
     Raises:
         SteergaugeError: a model, a setting or the store cannot be used; the message says why.
@@ -70,8 +81,8 @@ def run_study(
     findings = experiment.run(settings, bench)
     return StudyResult(
         **dict(findings),
-        study=experiment.name,
-        question=experiment.question,
+        study=settings.study,
+        question=EXPERIMENTS[settings.study].question,
         settings=settings.model_dump(mode="json"),
         gauges=bench.gauges,
         **bench.provenance(),

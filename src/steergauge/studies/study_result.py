@@ -43,31 +43,39 @@ class Column(Record):
     kind: ColumnKind = Field(default=ColumnKind.TEXT, description="How its numbers are written.")
 
 
+OUTPUTS = "outputs"
+"""Beside its columns a row may have this: the gauge and condition whose outputs it rests on, as `outputs_of` says."""
+
+
+def outputs_of(gauge: str, condition: str) -> str:
+    """Names a condition's outputs within a study: by the gauge's label and the condition's id."""
+    return f"{gauge}: {condition}"
+
+
 class StudyTable(Record):
     """A table of a study."""
 
     name: str = Field(description="Names its files.")
     title: str = Field(description="Its caption.")
     columns: tuple[Column, ...] = Field(description="In order.")
-    rows: tuple[dict[str, Cell], ...] = Field(description="Cells by column key.")
+    rows: tuple[dict[str, Cell], ...] = Field(
+        description="Cells by column key; `outputs` names the gauge and the condition that a row rests on."
+    )
     notes: tuple[str, ...] = Field(default=(), description="What to read it with.")
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a row; a rate or an estimate takes a column for each of its numbers."""
-        return pd.DataFrame([_flat(self.columns, row) for row in self.rows])
-
-
-def _flat(columns: tuple[Column, ...], row: dict[str, Cell]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for column in columns:
-        cell = row.get(column.key)
-        if isinstance(cell, Rate | Estimate):
-            own = "rate" if isinstance(cell, Rate) else "value"
-            for name, value in cell.model_dump().items():
-                flat[column.key if name == own else f"{column.key}_{name}"] = value
-        else:
-            flat[column.key] = cell
-    return flat
+        flat: dict[str, list[Any]] = {}
+        for column in self.columns:
+            cells = [row.get(column.key) for row in self.rows]
+            kind = next((type(cell) for cell in cells if isinstance(cell, Rate | Estimate)), None)
+            if kind is None:
+                flat[column.key] = list(cells)
+                continue
+            for field in kind.model_fields:
+                name = column.key if field in ("rate", "value") else f"{column.key}_{field}"
+                flat[name] = [getattr(cell, field) if isinstance(cell, kind) else None for cell in cells]
+        return pd.DataFrame(flat)
 
 
 class FigurePoint(Record):
@@ -96,18 +104,16 @@ class StudyFigure(Record):
     y_label: str = Field(description="Of the axis.")
     series: tuple[Series, ...] = Field(description="In order of the key.")
     share: bool = Field(default=True, description="Whether the values are fractions of one.")
+    x_share: bool = Field(default=False, description="Whether x is a fraction of one.")
     logarithmic: bool = Field(default=False, description="Whether x is on a logarithmic scale.")
     threshold: float | None = Field(default=None, description="A value to compare with.")
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a point."""
-        return pd.DataFrame(
-            [
-                {"series": series.name, **point.model_dump()}
-                for series in self.series
-                for point in series.points
-            ]
-        )
+        rows = [
+            {"series": series.name, **point.model_dump()} for series in self.series for point in series.points
+        ]
+        return pd.DataFrame(rows, columns=["series", *FigurePoint.model_fields])
 
 
 class Matrix(Record):
@@ -165,7 +171,9 @@ class StudyResult(StudyFindings):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    schema_: Literal["steergauge.study/1"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["steergauge.study/1"] = Field(
+        default=SCHEMA, alias="schema", description="Name and version of this form."
+    )
     study: str = Field(description="Its name.")
     question: str = Field(description="What it asks.")
     settings: dict[str, Any] = Field(description="The study file, resolved.")
@@ -178,9 +186,10 @@ class StudyResult(StudyFindings):
     made_now: int = Field(description="Generations that the store did not hold.")
 
     def generations_to_pandas(self) -> pd.DataFrame:
-        """One row a generation, with the gauge that it belongs to."""
-        tables = [
-            result.generations_to_pandas().assign(gauge=name).drop_duplicates("key")
-            for name, result in self.gauges.items()
-        ]
+        """One row a generation of every gauge, with the gauge's label first."""
+        tables = []
+        for label, gauge in self.gauges.items():
+            table = gauge.generations_to_pandas()
+            table.insert(0, "gauge", label)
+            tables.append(table)
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

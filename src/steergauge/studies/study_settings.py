@@ -1,20 +1,49 @@
-"""What a study is to do, as the user declares it in TOML."""
+"""What a study is to do, as the user declares it."""
 
-import re
-import tomllib
-from importlib.resources import files
+import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
+from steergauge.directions.extract import require_methods
+from steergauge.directions.methods import METHODS
 from steergauge.errors import SteergaugeError
-from steergauge.models.catalog import catalog
+from steergauge.judging.judges import find_judge
+from steergauge.models.catalog import find_entry
 from steergauge.prompts import load_contrast_set, load_evaluation_set
 from steergauge.steering.dose import DoseUnit
 from steergauge.studies.settings import GaugeSettings, gauge_settings, require_depths
 
-_BILLION = 1e9
+_Value = TypeVar("_Value")
+_Values = TypeVar("_Values", bound=tuple[object, ...])
+
+
+def _distinct(values: _Values) -> _Values:
+    if repeats := [value for index, value in enumerate(values) if value in values[:index]]:
+        raise ValueError(f"{repeats[0]} stands there twice")
+    return values
+
+
+def _fractions(depths: tuple[float, ...]) -> tuple[float, ...]:
+    require_depths(depths)
+    return depths
+
+
+def _multipliers(doses: tuple[float, ...]) -> tuple[float, ...]:
+    for dose in doses:
+        if not math.isfinite(dose) or dose == 0:
+            raise ValueError(f"a dose is a finite number other than 0 (the control is 0), not {dose}")
+    return doses
+
+
+Depths = Annotated[
+    tuple[float, ...], Field(min_length=1), AfterValidator(_fractions), AfterValidator(_distinct)
+]
+Doses = Annotated[
+    tuple[float, ...], Field(min_length=1), AfterValidator(_multipliers), AfterValidator(_distinct)
+]
 
 
 class StudiedModel(BaseModel):
@@ -22,28 +51,30 @@ class StudiedModel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(description="A catalogue name, a hub id, a folder or a GGUF file.")
-    precision: str = "auto"
-    depths: tuple[float, ...] | None = Field(default=None, min_length=1)
-    doses: tuple[float, ...] | None = Field(default=None, min_length=1)
+    name: str = Field(min_length=1, description="A catalogue name, a hub id, a folder or a GGUF file.")
+    precision: str = Field(default="auto", min_length=1, description="As `steergauge gauge` takes it.")
+    depths: Depths | None = Field(default=None, description="In place of the study's.")
+    doses: Doses | None = Field(default=None, description="In place of the study's.")
     parameters: float | None = Field(
         default=None, gt=0, description="In billions; needed where the catalogue does not know the model."
     )
 
     @property
-    def billions(self) -> float | None:
-        """Its size in billions of parameters, from the study file or the catalogue."""
-        entry = catalog().get(self.name)
-        if self.parameters is not None or entry is None:
-            return self.parameters
-        number, unit = entry.parameters[:-1], entry.parameters[-1]
-        return float(number) * {"B": 1.0, "M": 1e6 / _BILLION}[unit]
+    def label(self) -> str:
+        """Its name in tables, with its precision where the study asks for one."""
+        return self.name if self.precision == "auto" else f"{self.name}, {self.precision}"
 
     @property
-    def family(self) -> str:
-        """Its family from the catalogue; its own name where that does not know it."""
-        entry = catalog().get(self.name)
-        return entry.family if entry else self.name
+    def billions(self) -> float | None:
+        """Its size in billions of parameters, from the study or the catalogue."""
+        entry = find_entry(self.name)
+        return self.parameters if self.parameters is not None or entry is None else entry.billions
+
+    @property
+    def family(self) -> str | None:
+        """Its family; None where the catalogue does not know the model."""
+        entry = find_entry(self.name)
+        return entry.family if entry else None
 
 
 class StudySettings(BaseModel):
@@ -52,23 +83,23 @@ class StudySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     study: str = Field(description="Which study: `steergauge study --list`.")
-    models: tuple[StudiedModel, ...] = Field(min_length=1)
-    contrast: Path | None = Field(default=None, description="Contrast set; None: the study's.")
-    prompts: Path | None = Field(default=None, description="Evaluation set; None: the study's.")
-    methods: tuple[str, ...] = Field(default=("dim",), min_length=1)
-    depths: tuple[float, ...] = Field(default=(0.3, 0.4, 0.5, 0.6, 0.7), min_length=1)
-    unit: DoseUnit = DoseUnit.RAW
-    doses: tuple[float, ...] | None = Field(default=None, min_length=1)
-    norm_fractions: tuple[float, ...] | None = Field(
+    models: tuple[StudiedModel, ...] = Field(min_length=1, description="Names, or tables with what differs.")
+    contrast: Path | None = Field(default=None, description="Contrast set; None: the paper's.")
+    prompts: Path | None = Field(default=None, description="Evaluation set; None: the paper's.")
+    methods: tuple[str, ...] = Field(default=("dim",), min_length=1, description="How directions are made.")
+    depths: Depths = Field(default=(0.3, 0.4, 0.5, 0.6, 0.7), description="Fractions of the blocks.")
+    unit: DoseUnit = Field(default=DoseUnit.RAW, description="What doses multiply.")
+    doses: Doses | None = Field(default=None, description="None: a gauge's default grid.")
+    norm_fractions: Doses | None = Field(
         default=None, description="Raw doses in fractions of each model's R at its middle block."
     )
-    max_new_tokens: int = Field(default=100, ge=1)
-    judge: str = "study"
-    threshold: float = Field(default=0.6, gt=0, le=1)
-    random_directions: int = Field(default=3, ge=1)
-    seed: int = Field(default=0, ge=0)
-    batch: int | None = Field(default=None, ge=1)
-    device: str = "auto"
+    max_new_tokens: int = Field(default=100, ge=1, description="Length of an output.")
+    judge: str = Field(default="study", description="Who reads the outputs.")
+    threshold: float = Field(default=0.6, gt=0, le=1, description="The rate that counts as steerable.")
+    random_directions: int = Field(default=3, ge=1, description="Random vectors in each control.")
+    seed: int = Field(default=0, ge=0, description="Of the prompts' halves and of all that is drawn.")
+    batch: int | None = Field(default=None, ge=1, description="Rows of a batch; None: what fits memory.")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:N or mps.")
 
     @field_validator("models", mode="before")
     @classmethod
@@ -77,15 +108,30 @@ class StudySettings(BaseModel):
             return tuple({"name": one} if isinstance(one, str) else one for one in value)
         return value
 
-    @model_validator(mode="after")
-    def _sensible(self) -> Self:
-        require_depths(self.depths)
-        seen = [(model.name, model.precision) for model in self.models]
-        for model in self.models:
-            require_depths(model.depths or ())
-            if seen.count((model.name, model.precision)) > 1:
-                raise ValueError(f"models has a repeat: {model.name}")
-        return self
+    @field_validator("models")
+    @classmethod
+    def _distinct_models(cls, models: tuple[StudiedModel, ...]) -> tuple[StudiedModel, ...]:
+        _distinct(tuple(model.label for model in models))
+        return models
+
+    @field_validator("judge")
+    @classmethod
+    def _known_judge(cls, judge: str) -> str:
+        return _known(judge, find_judge)
+
+    @field_validator("methods")
+    @classmethod
+    def _known_methods(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+        return _known(_distinct(methods), require_methods)
+
+    @field_validator("unit")
+    @classmethod
+    def _of_the_stream(cls, unit: DoseUnit) -> DoseUnit:
+        if unit is DoseUnit.SIGMA:
+            raise ValueError(
+                "sigma is the unit of attention heads alone; use raw, relative, separation or clamp"
+            )
+        return unit
 
     def gauge_settings(self, model: StudiedModel, **changes: object) -> GaugeSettings:
         """The settings of one gauge of this study.
@@ -119,65 +165,21 @@ class StudySettings(BaseModel):
         return gauge_settings(**{**options, **changes})
 
 
-Settings = TypeVar("Settings", bound=StudySettings)
+class OneMethodSettings(StudySettings):
+    """A study of one method that gives a direction at every block, whose conditions are compared with each other."""
+
+    @field_validator("methods")
+    @classmethod
+    def _one_method(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+        if len(methods) != 1 or methods[0] not in METHODS:
+            raise ValueError(f"this study takes one method, of {', '.join(METHODS)}")
+        return methods
 
 
-def built_in(name: str) -> dict[str, Any]:
-    """The built-in study file of a name, as a mapping."""
-    text = files("steergauge").joinpath(f"data/studies/{name}.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
-
-
-def read_study_file(path: Path) -> dict[str, Any]:
-    """A user's study file as a mapping; prompt files in it are taken from where it stands.
-
-    Raises:
-        SteergaugeError: it cannot be read, or it is no TOML.
-    """
+def _known(value: _Value, require: Callable[[_Value], object]) -> _Value:
+    """The value, if `require` does not refuse it: its message belongs to the key here."""
     try:
-        declared = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SteergaugeError(f"cannot read the study file {path}: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SteergaugeError(f"{path} is no TOML: {error}") from None
-    for key in ("contrast", "prompts"):
-        if isinstance(declared.get(key), str):
-            declared[key] = path.parent / declared[key]
-    return declared
-
-
-def study_settings(kind: type[Settings], declared: dict[str, Any], path: Path | None = None) -> Settings:
-    """A study's settings from its file, with a user's mistake as one line.
-
-    Args:
-        kind: the settings of that study.
-        declared: what the file says.
-        path: the file, for the message.
-
-    Raises:
-        SteergaugeError: a key is unknown or its value out of range; the file and line are named.
-    """
-    try:
-        return kind.model_validate(declared)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            message = (
-                f"a {declared.get('study')} study has no such key; it has {', '.join(kind.model_fields)}"
-            )
-        raise SteergaugeError(f"{_place(path, first['loc'])}{where}: {message}") from None
-
-
-def _place(path: Path | None, location: tuple[int | str, ...]) -> str:
-    """The file and the line of the first key that a mistake is in."""
-    if path is None:
-        return ""
-    names = [part for part in location if isinstance(part, str)]
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for name in reversed(names):
-        for index, line in enumerate(lines, start=1):
-            if re.match(rf"\s*\[*\s*{re.escape(name)}\b", line):
-                return f"{path}, line {index}: "
-    return f"{path}: "
+        require(value)
+    except SteergaugeError as error:
+        raise ValueError(str(error)) from None
+    return value

@@ -1,12 +1,13 @@
 """What studies read off gauges: a model's label, its rows, one condition's labels prompt by prompt."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from steergauge.judging.label import Label
 from steergauge.studies.analysis import Labels, compare
+from steergauge.studies.gauge import UNSTEERED
 from steergauge.studies.measurements import Comparison, ConditionResult, Rate
 from steergauge.studies.result import GaugeResult
-from steergauge.studies.study_result import Cell, Column, ColumnKind, FigurePoint
+from steergauge.studies.study_result import OUTPUTS, Cell, Column, ColumnKind, FigurePoint, outputs_of
 from steergauge.studies.study_settings import StudiedModel
 
 CONDITION_COLUMNS = (
@@ -19,15 +20,22 @@ CONDITION_COLUMNS = (
     Column(key="garbled", title="Garbled", kind=ColumnKind.RATE),
     Column(key="normal", title="Normal", kind=ColumnKind.RATE),
 )
+RATES_NOTE = "Coherent refusal is of the prompts that the unsteered model answers, garbled and normal are of all prompts."
 
 
 def named(model: StudiedModel) -> str:
     """A model's name in tables, with its precision where the study asks for one."""
-    return model.name if model.precision == "auto" else f"{model.name}, {model.precision}"
+    return model.label
 
 
-def condition_row(name: str, condition: ConditionResult) -> dict[str, Cell]:
-    """A condition's cells for `CONDITION_COLUMNS`."""
+def condition_row(name: str, condition: ConditionResult, gauge: str | None = None) -> dict[str, Cell]:
+    """A condition's cells for `CONDITION_COLUMNS`.
+
+    Args:
+        name: of the model.
+        condition: of one of its gauges.
+        gauge: that gauge's label, where it is not the model's name.
+    """
     return {
         "model": name,
         "block": condition.block,
@@ -37,11 +45,12 @@ def condition_row(name: str, condition: ConditionResult) -> dict[str, Cell]:
         "refusal": condition.effect,
         "garbled": condition.garbled,
         "normal": condition.normal,
+        OUTPUTS: outputs_of(gauge or name, condition.id),
     }
 
 
 def best_of(result: GaugeResult) -> ConditionResult | None:
-    """The condition that the gauge chose, with its rates over all prompts."""
+    """The condition that the gauge chose, with its rates over all prompts; None where it could not choose."""
     if result.best is None:
         return None
     return next(condition for condition in result.conditions if condition.id == result.best.condition)
@@ -55,7 +64,13 @@ def labels_of(result: GaugeResult, condition: str) -> Labels:
 
 def answered(result: GaugeResult) -> list[str]:
     """The prompts that the unsteered model does not refuse."""
-    return [prompt for prompt, label in labels_of(result, "unsteered").items() if label is not Label.REFUSAL]
+    return [prompt for prompt, label in labels_of(result, UNSTEERED).items() if label is not Label.REFUSAL]
+
+
+def answered_by_both(first: GaugeResult, second: GaugeResult) -> list[str]:
+    """The prompts that neither unsteered model refuses, in the order of the first."""
+    there = set(answered(second))
+    return [prompt for prompt in answered(first) if prompt in there]
 
 
 def paired(
@@ -67,10 +82,21 @@ def paired(
         first: a gauge and the id of one of its conditions.
         second: the reference.
         p_adjusted: after correction for how many comparisons were made.
+
+    Raises:
+        SteergaugeError: there is no such prompt.
     """
-    common = set(answered(second[0]))
-    prompts = [prompt for prompt in answered(first[0]) if prompt in common]
+    prompts = answered_by_both(first[0], second[0])
     return compare(labels_of(*first), labels_of(*second), prompts, p_adjusted)
+
+
+def cautions_of(results: Mapping[str, GaugeResult]) -> tuple[str, ...]:
+    """What the gauges say could make them wrong, each with the models that it concerns."""
+    said: dict[str, list[str]] = {}
+    for name, result in results.items():
+        for caution in result.verdict.cautions:
+            said.setdefault(caution, []).append(name)
+    return tuple(f"{', '.join(names)}: {caution}" for caution, names in said.items())
 
 
 def rate_point(x: float | str, rate: Rate) -> FigurePoint | None:

@@ -1,51 +1,51 @@
 """Refusal by depth at one dose a model, and how sure the best depth is (paper, section 5.3)."""
 
-from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from steergauge.errors import SteergaugeError
 from steergauge.judging.label import Label
 from steergauge.studies.bench import Bench
-from steergauge.studies.experiments.architecture import cautions_of
-from steergauge.studies.experiments.conditions import (
-    CONDITION_COLUMNS,
-    answered,
-    condition_row,
-    labels_of,
-    named,
-    points,
-    rate_point,
-)
+from steergauge.studies.experiments.conditions import answered, cautions_of, labels_of, named
+from steergauge.studies.experiments.curves import TITLES, Measure, conditions_table, curves
 from steergauge.studies.experiments.experiment import Work, gauge_work
 from steergauge.studies.result import GaugeResult
 from steergauge.studies.study_result import (
     Cell,
     Column,
     ColumnKind,
-    Series,
     StudyFigure,
     StudyFindings,
     StudyTable,
 )
-from steergauge.studies.study_settings import StudySettings
+from steergauge.studies.study_settings import Depths, OneMethodSettings
 
 _CERTAIN = 0.95
 
 
-class DepthSettings(StudySettings):
-    """One dose a model: its own, or the study's."""
+class DepthSettings(OneMethodSettings):
+    """Many depths, and one dose a model: its own, or the study's."""
 
-    depths: tuple[float, ...] = Field(default=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), min_length=1)
+    depths: Depths = Field(
+        default=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), description="Fractions of the blocks."
+    )
     resamples: int = Field(default=10_000, ge=1, description="Of the prompts, for the best depth.")
+
+    @model_validator(mode="after")
+    def _one_dose(self) -> Self:
+        for model in self.models:
+            if len(model.doses or self.doses or self.norm_fractions or ()) != 1:
+                raise ValueError(
+                    f"{named(model)} needs one dose, in its own `doses` or the study's: depths are compared at one dose"
+                )
+        return self
 
 
 class Depth:
     """At which depth does steering work, and is the best one certain?"""
 
-    name = "depth"
-    question = "At which depth is each model steered best, and how certain is that?"
     settings = DepthSettings
 
     def plan(self, settings: DepthSettings) -> list[Work]:
@@ -54,37 +54,33 @@ class Depth:
 
     def run(self, settings: DepthSettings, bench: Bench) -> StudyFindings:
         """Gauges every model at its dose, and resamples the prompts for the best depth."""
-        for model in settings.models:
-            if len(model.doses or settings.doses or settings.norm_fractions or ()) != 1:
-                raise SteergaugeError(
-                    f"depth: {model.name} needs one dose, in `doses` or `norm_fractions`: depths are compared at "
-                    "equal doses"
-                )
         results = {
             named(model): bench.gauge(named(model), model, settings.gauge_settings(model))
             for model in settings.models
         }
-        rows = [
-            condition_row(name, condition)
-            for name, result in results.items()
-            for condition in result.conditions
-        ]
+        conditions = {name: result.conditions for name, result in results.items()}
+
+        def figure(measure: Measure) -> StudyFigure:
+            return StudyFigure(
+                name=measure,
+                title=f"{TITLES[measure]} by depth",
+                x_label="depth, block / number of blocks",
+                y_label="share of prompts",
+                series=curves(conditions, measure, lambda one: one.depth),
+                x_share=True,
+            )
+
         return StudyFindings(
             tables=(
-                StudyTable(
-                    name="depths",
-                    title="Coherent refusal by depth, one dose a model",
-                    columns=CONDITION_COLUMNS,
-                    rows=tuple(rows),
-                ),
+                conditions_table(conditions, "depths", "Coherent refusal by depth, one dose a model"),
                 _best_depths(results, settings),
             ),
-            figures=(_figure(results, "refusal"), _figure(results, "garbled")),
+            figures=(figure("refusal"), figure("garbled")),
             cautions=cautions_of(results),
         )
 
 
-def bootstrap_best(outcomes: dict[str, list[bool]], resamples: int, seed: int) -> Counter[str]:
+def bootstrap_best(outcomes: Mapping[str, Sequence[bool]], resamples: int, seed: int) -> dict[str, float]:
     """How often each condition refuses most when the same prompts are resampled for all; ties are shared.
 
     Args:
@@ -95,79 +91,62 @@ def bootstrap_best(outcomes: dict[str, list[bool]], resamples: int, seed: int) -
     Returns:
         Shares of the resamples by condition, which sum to one.
     """
-    names, table = list(outcomes), np.array(list(outcomes.values()), dtype=float)  # (conditions, prompts)
+    table = np.array(list(outcomes.values()), dtype=np.int64)  # (conditions, prompts)
     prompts = table.shape[1]
     draws = np.random.default_rng(seed).multinomial(prompts, np.full(prompts, 1 / prompts), size=resamples)
     counts = table @ draws.T  # (conditions, resamples)
-    best = np.isclose(counts, counts.max(axis=0))
+    best = counts == counts.max(axis=0)
     shares = (best / best.sum(axis=0)).mean(axis=1)
-    return Counter(dict(zip(names, shares.tolist(), strict=True)))
+    return dict(zip(outcomes, shares.tolist(), strict=True))
 
 
-def _best_depths(results: dict[str, GaugeResult], settings: DepthSettings) -> StudyTable:
-    rows: list[dict[str, Cell]] = []
-    for name, result in results.items():
-        prompts = answered(result)
-        outcomes = {
-            condition.id: [labels_of(result, condition.id)[prompt] is Label.REFUSAL for prompt in prompts]
-            for condition in result.conditions
-        }
-        if not prompts:
-            continue
-        shares = bootstrap_best(outcomes, settings.resamples, settings.seed)
-        conditions = {condition.id: condition for condition in result.conditions}
-        ranked = [(conditions[one], share) for one, share in shares.most_common()]
-        held, kept = 0.0, []
-        for condition, share in ranked:
-            if held >= _CERTAIN:
-                break
-            kept.append(condition.depth)
-            held += share
-        best, share = ranked[0]
-        rows.append(
-            {
-                "model": name,
-                "best": best.depth,
-                "refusal": best.effect,
-                "certainty": share,
-                "set": ", ".join(f"{depth:.0%}" for depth in sorted(kept)),
-            }
-        )
+def _best_depths(results: Mapping[str, GaugeResult], settings: DepthSettings) -> StudyTable:
     return StudyTable(
         name="best",
         title="The best depth, and how certain it is",
         columns=(
             Column(key="model", title="Model"),
-            Column(key="best", title="Best depth", kind=ColumnKind.SHARE),
+            Column(key="best", title="Best depth"),
             Column(key="refusal", title="Coherent refusal there", kind=ColumnKind.RATE),
+            Column(key="held_out", title="Held out", kind=ColumnKind.RATE),
             Column(key="certainty", title="Best in resamples", kind=ColumnKind.SHARE),
-            Column(key="set", title="Depths that hold 95% of the resamples"),
+            Column(key="set", title="Depths that hold 95% of resamples"),
         ),
-        rows=tuple(rows),
+        rows=tuple(_best_depth(name, result, settings) for name, result in results.items()),
         notes=(
             f"Prompts were resampled {settings.resamples:,} times, the same for all depths; depths that tie share a "
             "resample. Only prompts that the unsteered model answers count.",
+            "The rate at the best depth is optimistic: it is the highest of several. “Held out” is that of the depth "
+            "chosen on one half of the prompts, on the other half.",
         ),
     )
 
 
-def _figure(results: dict[str, GaugeResult], measure: str) -> StudyFigure:
-    refusal = measure == "refusal"
-    return StudyFigure(
-        name=measure,
-        title=f"{'Coherent refusal' if refusal else 'Garbled outputs'} by depth",
-        x_label="depth, block / number of blocks",
-        y_label="share of prompts",
-        series=tuple(
-            Series(
-                name=name,
-                points=points(
-                    [
-                        rate_point(one.depth, one.effect if refusal else one.garbled)
-                        for one in result.conditions
-                    ]
-                ),
-            )
-            for name, result in results.items()
-        ),
-    )
+def _best_depth(name: str, result: GaugeResult, settings: DepthSettings) -> dict[str, Cell]:
+    """Nothing but the model's name where it answers no prompt unsteered, or refuses none at any depth."""
+    prompts = answered(result)
+    most = max(condition.effect.count for condition in result.conditions)
+    if not prompts or not most:
+        return {"model": name}
+    labels = {one.id: labels_of(result, one.id) for one in result.conditions}
+    outcomes = {one: [of[prompt] is Label.REFUSAL for prompt in prompts] for one, of in labels.items()}
+    shares = bootstrap_best(outcomes, settings.resamples, settings.seed)
+    best = [one for one in result.conditions if one.effect.count == most]
+    held, kept = 0.0, []
+    for condition in sorted(result.conditions, key=lambda one: -shares[one.id]):
+        if held >= _CERTAIN:
+            break
+        kept.append(condition.depth)
+        held += shares[condition.id]
+    return {
+        "model": name,
+        "best": _percent([one.depth for one in best]),
+        "refusal": best[0].effect,
+        "held_out": result.best.reported_on if result.best else None,
+        "certainty": sum(shares[one.id] for one in best),
+        "set": _percent(kept),
+    }
+
+
+def _percent(depths: Sequence[float]) -> str:
+    return ", ".join(f"{depth:.0%}" for depth in sorted(depths))

@@ -1,19 +1,19 @@
 """What a study is: settings, the work it plans, and the findings it returns."""
 
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from pydantic import Field
 
+from steergauge.directions.extract import ITI
+from steergauge.directions.selections import SELECTIONS
 from steergauge.studies.bench import Bench
 from steergauge.studies.measurements import Record
+from steergauge.studies.plan import DEFAULT_DOSES
 from steergauge.studies.settings import GaugeSettings
 from steergauge.studies.study_result import StudyFindings
 from steergauge.studies.study_settings import StudiedModel, StudySettings
 
 Declared = TypeVar("Declared", bound=StudySettings)
-
-# Dose grids of a default gauge have this many doses, whatever chose them.
-_DEFAULT_DOSES = 5
 
 
 class Work(Record):
@@ -25,32 +25,39 @@ class Work(Record):
     generations: int = Field(description="Outputs at most: those in the store are not made again.")
     max_new_tokens: int = Field(description="The most tokens of an output.")
 
+    def with_more(self, conditions: int, prompts: int) -> Self:
+        """The same with further conditions on so many prompts."""
+        return self.model_copy(
+            update={
+                "conditions": self.conditions + conditions,
+                "generations": self.generations + conditions * prompts,
+            }
+        )
+
 
 def gauge_work(model: StudiedModel, what: str, settings: GaugeSettings) -> Work:
-    """What a gauge comes to: the grid, the unsteered control and the random one."""
-    blocks = len(settings.depths)
-    doses = len(settings.doses or settings.norm_fractions or range(_DEFAULT_DOSES))
-    in_stream = [method for method in settings.methods if method != "iti"]
+    """What a gauge comes to at most: the grid, the unsteered control and the random one."""
+    in_stream = [method for method in settings.methods if method != ITI]
+    # Each method that chooses a block adds it to the grid of all.
+    blocks = len(settings.depths) + sum(method in SELECTIONS for method in settings.methods)
+    doses = len(settings.doses or settings.norm_fractions or range(DEFAULT_DOSES))
     steered = (len(in_stream) + len(settings.directions)) * blocks * doses
-    if "iti" in settings.methods:
+    if ITI in settings.methods:
         steered += blocks * len(settings.head_doses)
-    conditions = steered + settings.random_directions
-    prompts = len(settings.evaluation_set.prompts)
+    conditions = 1 + steered + settings.random_directions
     contrast = len(settings.contrast_set.positive) + len(settings.contrast_set.negative)
     return Work(
         model=model,
         what=what,
-        conditions=conditions + 1,
-        generations=(conditions + 1) * prompts + contrast,
+        conditions=conditions,
+        generations=conditions * len(settings.evaluation_set.prompts) + contrast,
         max_new_tokens=settings.max_new_tokens,
     )
 
 
 class Experiment(Protocol[Declared]):
-    """One study of the paper, or beyond it."""
+    """One study of the paper, or beyond it. Its name and question stand in `table.py`."""
 
-    name: str
-    question: str
     settings: type[Declared]
 
     def plan(self, settings: Declared) -> list[Work]:

@@ -1,24 +1,26 @@
 """One family over sizes: at each one's best, at one raw dose, and at one relative dose (paper, section 5.2)."""
 
-from collections.abc import Mapping
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Self
 
 from pydantic import Field, model_validator
+from scipy.stats import rankdata
 
 from steergauge.statistics.trend import cochran_armitage, exact_trend_p_value
 from steergauge.steering.dose import DoseUnit
 from steergauge.studies.bench import Bench
-from steergauge.studies.experiments.architecture import best_rows, cautions_of, compared_in_pairs
+from steergauge.studies.experiments.best import BEST_COLUMNS, BEST_NOTE, best_row
+from steergauge.studies.experiments.comparisons import PAIR_COLUMNS, PAIRS_NOTE, compared_in_pairs
 from steergauge.studies.experiments.conditions import (
     CONDITION_COLUMNS,
-    best_of,
-    condition_row,
+    RATES_NOTE,
+    cautions_of,
     named,
     points,
     rate_point,
 )
 from steergauge.studies.experiments.experiment import Work, gauge_work
-from steergauge.studies.measurements import ConditionResult
+from steergauge.studies.measurements import Rate
 from steergauge.studies.result import GaugeResult
 from steergauge.studies.settings import GaugeSettings
 from steergauge.studies.study_result import (
@@ -32,15 +34,17 @@ from steergauge.studies.study_result import (
     StudyFindings,
     StudyTable,
 )
-from steergauge.studies.study_settings import StudiedModel, StudySettings
+from steergauge.studies.study_settings import OneMethodSettings, StudiedModel
 
 _RULE = (
     "Supported: the rate falls with size by the exact Cochran–Armitage test, p < .05. Not supported: it rises, p < .05. "
     "Undecided otherwise."
 )
+_BEST = "best"
+_COMPARED = Column(key="compared", title="Compared at")
 
 
-class ScaleSettings(StudySettings):
+class ScaleSettings(OneMethodSettings):
     """Sizes of one family, at their best and at equal doses."""
 
     equal_depth: float = Field(default=0.5, ge=0, lt=1, description="Where equal doses are compared.")
@@ -49,11 +53,12 @@ class ScaleSettings(StudySettings):
 
     @model_validator(mode="after")
     def _sizes(self) -> Self:
-        sizes = [model.billions for model in self.models]
-        if None in sizes:
-            unknown = self.models[sizes.index(None)].name
-            raise ValueError(f"the size of {unknown} is not known: give its `parameters`, in billions")
-        if len(set(sizes)) < 2:
+        for model in self.models:
+            if model.billions is None:
+                raise ValueError(
+                    f"the size of {named(model)} is not known: give its `parameters`, in billions"
+                )
+        if len({model.billions for model in self.models}) < 2:
             raise ValueError("a study of scale needs models of two sizes at least")
         return self
 
@@ -61,12 +66,31 @@ class ScaleSettings(StudySettings):
         """The models from small to large."""
         return sorted(self.models, key=lambda model: model.billions or 0.0)
 
+    def gauges(self, model: StudiedModel) -> dict[str, GaugeSettings]:
+        """A model's gauges, by what the sizes are compared at."""
+        there = {"depths": (self.equal_depth,)}
+        return {
+            _BEST: self.gauge_settings(model),
+            f"α = {self.raw_dose:g}": self.gauge_settings(
+                model, **there, unit=DoseUnit.RAW, doses=(self.raw_dose,)
+            ),
+            f"{self.relative_dose:g} × R": self.gauge_settings(
+                model, **there, unit=DoseUnit.RELATIVE, doses=(self.relative_dose,)
+            ),
+        }
+
+
+class Sized(NamedTuple):
+    """A model's rate, as the trend is tested on it."""
+
+    name: str
+    billions: float
+    rate: Rate
+
 
 class Scale:
     """Does steerability fall with size, and is that more than the dose?"""
 
-    name = "scale"
-    question = "Does steering work less well in larger models of a family, also at equal relative doses?"
     settings = ScaleSettings
 
     def plan(self, settings: ScaleSettings) -> list[Work]:
@@ -74,138 +98,166 @@ class Scale:
         return [
             gauge_work(model, what, gauge)
             for model in settings.in_order()
-            for what, gauge in _gauges(settings, model).items()
+            for what, gauge in settings.gauges(model).items()
         ]
 
     def run(self, settings: ScaleSettings, bench: Bench) -> StudyFindings:
         """Gauges every size; tests the trend of the best rates and of those at equal doses."""
         found: dict[str, dict[str, GaugeResult]] = {}
         for model in settings.in_order():
-            for what, gauge in _gauges(settings, model).items():
-                found.setdefault(what, {})[named(model)] = bench.gauge(
-                    f"{named(model)}, {what}", model, gauge
-                )
+            for what, gauge in settings.gauges(model).items():
+                label = _label(named(model), what)
+                found.setdefault(what, {})[named(model)] = bench.gauge(label, model, gauge)
         sizes = {named(model): model.billions or 0.0 for model in settings.models}
-        conditions = {
-            what: {name: best for name, result in results.items() if (best := best_of(result))}
+        sized = {
+            what: [
+                Sized(name, sizes[name], rate)
+                for name, result in results.items()
+                if (rate := _rate(result)) is not None and rate.n
+            ]
             for what, results in found.items()
         }
-        rows = [
-            {**row, "size": sizes[str(row["model"])], "compared": what}
-            for what, results in found.items()
-            for row in (
-                best_rows(results)
-                if what == "best"
-                else [condition_row(name, one) for name, one in conditions[what].items()]
-            )
-        ]
-        trends = _trends(conditions, sizes)
+        trends = {what: trend_row(of) for what, of in sized.items()}
+        families = sorted({model.family for model in settings.models if model.family})
         return StudyFindings(
             tables=(
+                _sizes_table(found, sizes),
+                _trend_table(trends),
                 StudyTable(
-                    name="sizes",
-                    title="Coherent refusal by size, at each model's best and at equal doses",
-                    columns=(
-                        Column(key="compared", title="Compared at"),
-                        Column(key="size", title="Parameters, billions", kind=ColumnKind.NUMBER),
-                        *CONDITION_COLUMNS,
-                        Column(key="held_out", title="Held out", kind=ColumnKind.RATE),
+                    name="pairs",
+                    title="Sizes compared in pairs, on the same prompts",
+                    columns=(_COMPARED, *PAIR_COLUMNS),
+                    rows=tuple(
+                        {"compared": what, **row}
+                        for what, results in found.items()
+                        for row in compared_in_pairs(results)
                     ),
-                    rows=tuple(rows),
-                    notes=(
-                        "A fixed multiplier is not one dose: in residual norms it differs from model to model (column "
-                        "α / R). Equal doses are compared at one depth.",
-                    ),
+                    notes=(PAIRS_NOTE, "Holm’s correction is over the pairs of each way of comparing."),
                 ),
-                trends,
-                compared_in_pairs(found["best"]),
             ),
-            figures=(_figure(conditions, sizes),),
-            conclusions=tuple(_conclude(row) for row in trends.rows),
+            figures=(_figure(sized),),
+            conclusions=tuple(_conclude(what, row) for what, row in trends.items()),
             cautions=(
+                *(
+                    [
+                        f"The models are of several families ({', '.join(families)}): size is not all that differs."
+                    ]
+                    if len(families) > 1
+                    else []
+                ),
                 "The trend test takes the sizes as independent samples; they were asked the same prompts, so it wastes "
                 "what the pairing tells. The table of pairs does not.",
-                *cautions_of(found["best"]),
+                *cautions_of(found[_BEST]),
             ),
         )
 
 
-def _gauges(settings: ScaleSettings, model: StudiedModel) -> dict[str, GaugeSettings]:
-    there = {"depths": (settings.equal_depth,)}
-    return {
-        "best": settings.gauge_settings(model),
-        f"α = {settings.raw_dose:g}": settings.gauge_settings(
-            model, **there, unit=DoseUnit.RAW, doses=(settings.raw_dose,)
-        ),
-        f"{settings.relative_dose:g} × R": settings.gauge_settings(
-            model, **there, unit=DoseUnit.RELATIVE, doses=(settings.relative_dose,)
-        ),
+def trend_row(sized: Sequence[Sized]) -> dict[str, Cell]:
+    """The Cochran–Armitage test over sizes, scored by their order; equal sizes have equal scores.
+
+    Args:
+        sized: models with at least one prompt each, small to large. Fewer than two sizes have no trend.
+    """
+    row: dict[str, Cell] = {
+        "rates": ", ".join(f"{one.name} {one.rate.count}/{one.rate.n}" for one in sized) or "nothing measured"
     }
-
-
-def _trends(
-    conditions: Mapping[str, Mapping[str, ConditionResult]], sizes: Mapping[str, float]
-) -> StudyTable:
-    rows: list[dict[str, Cell]] = []
-    for what, by_model in conditions.items():
-        rates = [condition.effect for condition in by_model.values()]
-        usable = len(rates) > 1 and all(rate.n for rate in rates)
-        row: dict[str, Cell] = {
-            "compared": what,
-            "rates": ", ".join(f"{rate.count}/{rate.n}" for rate in rates),
+    order = rankdata([one.billions for one in sized], method="dense").astype(float).tolist()
+    if len(set(order)) > 1:
+        counts, totals = [one.rate.count for one in sized], [one.rate.n for one in sized]
+        trend = cochran_armitage(counts, totals, order)
+        row |= {
+            "z": trend.z,
+            "p": trend.p_value,
+            "exact": exact_trend_p_value(counts, totals, order),
         }
-        if usable:
-            counts, totals = [rate.count for rate in rates], [rate.n for rate in rates]
-            order = [float(rank) for rank in range(len(by_model))]
-            row |= {
-                "z": cochran_armitage(counts, totals, order).z,
-                "p": cochran_armitage(counts, totals, order).p_value,
-                "exact": exact_trend_p_value(counts, totals, order),
-            }
-        rows.append(row)
+    return row
+
+
+def _label(name: str, what: str) -> str:
+    return f"{name}, {what}"
+
+
+def _rate(result: GaugeResult) -> Rate | None:
+    """Coherent refusal: of the only condition, or of the best one on the prompts that it was not chosen on."""
+    if len(result.conditions) == 1:
+        return result.conditions[0].effect
+    return result.best.reported_on if result.best else None
+
+
+def _sizes_table(found: Mapping[str, Mapping[str, GaugeResult]], sizes: Mapping[str, float]) -> StudyTable:
+    rows: list[dict[str, Cell]] = []
+    for what, results in found.items():
+        for name, result in results.items():
+            row = best_row(name, result, _label(name, what))
+            if what != _BEST:
+                row.pop("held_out", None)  # nothing was chosen
+            rows.append({**row, "compared": what, "size": sizes[name]})
+    return StudyTable(
+        name="sizes",
+        title="Coherent refusal by size, at each model's best and at equal doses",
+        columns=(
+            _COMPARED,
+            Column(key="size", title="Billions of parameters", kind=ColumnKind.NUMBER),
+            *CONDITION_COLUMNS,
+            *BEST_COLUMNS,
+        ),
+        rows=tuple(rows),
+        notes=(
+            BEST_NOTE,
+            RATES_NOTE,
+            "A fixed multiplier is not one dose: in residual norms it differs from model to model (α / R). Equal doses "
+            "are compared at one depth, where nothing was chosen.",
+        ),
+    )
+
+
+def _trend_table(trends: Mapping[str, Mapping[str, Cell]]) -> StudyTable:
     return StudyTable(
         name="trend",
         title="Trend over size, Cochran–Armitage",
         columns=(
-            Column(key="compared", title="Compared at"),
+            _COMPARED,
             Column(key="rates", title="Refused, small to large"),
             Column(key="z", title="z", kind=ColumnKind.NUMBER),
             Column(key="p", title="p", kind=ColumnKind.P_VALUE),
             Column(key="exact", title="p, exact", kind=ColumnKind.P_VALUE),
         ),
-        rows=tuple(rows),
-        notes=("Scores are the order of the sizes. z is positive where the rate rises with size.",),
+        rows=tuple({"compared": what, **row} for what, row in trends.items()),
+        notes=(
+            "Scores are the order of the sizes; z is positive where the rate rises with size. At their best, models are "
+            "compared by the rate on the prompts that the condition was not chosen on.",
+        ),
     )
 
 
-def _conclude(row: Mapping[str, Cell]) -> Conclusion:
+def _conclude(what: str, row: Mapping[str, Cell]) -> Conclusion:
     z, exact = row.get("z"), row.get("exact")
-    outcome = Outcome.UNDECIDED
-    if isinstance(z, float) and isinstance(exact, float) and exact < 0.05:
-        outcome = Outcome.SUPPORTED if z < 0 else Outcome.NOT_SUPPORTED
-    tested = f"z = {z:+.2f}, exact p = {exact:.3g}" if isinstance(z, float) else "no trend can be tested"
+    outcome, tested = Outcome.UNDECIDED, "no trend can be tested"
+    if isinstance(z, float) and isinstance(exact, float):
+        tested = f"z = {z:+.2f}, exact p = {exact:.2g}"
+        if exact < 0.05:
+            outcome = Outcome.SUPPORTED if z < 0 else Outcome.NOT_SUPPORTED
+    where = "each at its best" if what == _BEST else f"all at {what}"
     return Conclusion(
-        claim=f"Steering works less well in larger models (compared at {row['compared']}).",
+        claim=f"Steering works less well in larger models, {where}.",
         outcome=outcome,
         rule=_RULE,
         evidence=f"Refused, small to large: {row['rates']}; {tested}.",
     )
 
 
-def _figure(
-    conditions: Mapping[str, Mapping[str, ConditionResult]], sizes: Mapping[str, float]
-) -> StudyFigure:
+def _figure(sized: Mapping[str, Sequence[Sized]]) -> StudyFigure:
     return StudyFigure(
         name="sizes",
         title="Coherent refusal by size",
-        x_label="parameters, billions",
+        x_label="billions of parameters",
         y_label="share of prompts",
         series=tuple(
             Series(
-                name=what,
-                points=points([rate_point(sizes[name], one.effect) for name, one in by_model.items()]),
+                name="best, held out" if what == _BEST else what,
+                points=points([rate_point(one.billions, one.rate) for one in of]),
             )
-            for what, by_model in conditions.items()
+            for what, of in sized.items()
         ),
         logarithmic=True,
     )

@@ -1,27 +1,55 @@
-"""Every study by its name, in the paper's order."""
+"""Every study by its name, in the paper's order. It imports none of them: listing is quick."""
 
-from typing import Any
+from typing import NamedTuple
 
-from steergauge.studies.experiments.architecture import Architecture
-from steergauge.studies.experiments.depth import Depth
-from steergauge.studies.experiments.dose import DoseStudy
-from steergauge.studies.experiments.experiment import Experiment
-from steergauge.studies.experiments.quantization import Quantization
-from steergauge.studies.experiments.rank import Rank
-from steergauge.studies.experiments.sampling import SamplingStudy
-from steergauge.studies.experiments.scale import Scale
-from steergauge.studies.experiments.transfer import Transfer
 
-EXPERIMENTS: dict[str, Experiment[Any]] = {
-    experiment.name: experiment
-    for experiment in (
-        Architecture(),
-        Scale(),
-        Depth(),
-        Quantization(),
-        DoseStudy(),
-        Rank(),
-        Transfer(),
-        SamplingStudy(),
-    )
+class Listed(NamedTuple):
+    """What a study asks, and where it is: a module of this package and its class there."""
+
+    question: str
+    module: str
+    experiment: str
+
+
+EXPERIMENTS = {
+    "architecture": Listed(
+        "Are models of different families steerable, each at its best block and dose?",
+        "architecture",
+        "Architecture",
+    ),
+    "scale": Listed(
+        "Does steering work less well in larger models of a family, also at equal relative doses?",
+        "scale",
+        "Scale",
+    ),
+    "depth": Listed(
+        "At which depth is each model steered best, and how certain is that?",
+        "depth",
+        "Depth",
+    ),
+    "quantization": Listed(
+        "Does steering survive quantisation, with directions of its own and with those of full precision?",
+        "quantization",
+        "Quantization",
+    ),
+    "dose": Listed(
+        "Which doses steer each model at a fixed block, and what does failure look like on each side?",
+        "dose",
+        "DoseStudy",
+    ),
+    "rank": Listed(
+        "How many directions does the class difference need, and does that grow with size (hypotheses 1 and 3)?",
+        "rank",
+        "Rank",
+    ),
+    "transfer": Listed(
+        "Does one model's direction steer another, at that one's own best block and dose?",
+        "transfer",
+        "Transfer",
+    ),
+    "sampling": Listed(
+        "Does the greedy verdict hold at temperatures above 0, with several samples a prompt?",
+        "sampling",
+        "SamplingStudy",
+    ),
 }
