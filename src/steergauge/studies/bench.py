@@ -3,10 +3,13 @@
 import gc
 import time
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 from steergauge.models.loading import Model, load_model
+from steergauge.models.precision import resolve_device
 from steergauge.store import Store
+from steergauge.studies import provenance
 from steergauge.studies.gauge import gauge
 from steergauge.studies.result import GaugeResult
 from steergauge.studies.run import Progress, Silent
@@ -34,11 +37,11 @@ class Bench:
         self.store, self.progress = store, progress or Silent()
         self.started, self._clock = datetime.now(UTC), time.monotonic()
         self._device, self._given = device, models or {}
+        self._held = store.count()
         self._asked: StudiedModel | None = None
         self._loaded: Model | None = None
         self._gauges: dict[tuple[str, str, str], GaugeResult] = {}
         self.gauges: dict[str, GaugeResult] = {}
-        self.made_now = 0
 
     @property
     def seconds(self) -> float:
@@ -69,22 +72,19 @@ class Bench:
         """
         key = (*_identity(studied), settings.model_dump_json())
         if key not in self._gauges:
-            before = self.store.count()
             self._gauges[key] = gauge(self.model(studied), settings, store=self.store, progress=self.progress)
-            self.made_now += self.store.count() - before
         self.gauges[label] = self._gauges[key]
         return self._gauges[key]
 
     def provenance(self) -> dict[str, Any]:
         """Versions, hardware and times, for the result."""
-        any_gauge = next(iter(self.gauges.values()))
         return {
-            "steergauge": any_gauge.provenance.steergauge,
-            "versions": any_gauge.provenance.versions,
-            "hardware": any_gauge.provenance.hardware,
+            "steergauge": version("steergauge"),
+            "versions": provenance.versions(),
+            "hardware": provenance.hardware(resolve_device(self._device)),
             "started": self.started.isoformat(timespec="seconds"),
             "seconds": round(self.seconds, 1),
-            "made_now": self.made_now,
+            "made_now": self.store.count() - self._held,
         }
 
 

@@ -52,11 +52,12 @@ def foretell(work: Sequence[Work], device: str = "auto", batch: int | None = Non
 def _one(part: Work, device: str, batch: int | None) -> Foretold:
     size = measure_size(resolve(part.model.name))
     precision = resolve_precision(part.model.precision, device)
-    rows = min(batch or _ROWS, part.generations)
+    readings = part.readings + part.readings_a_block * size.blocks
+    rows = min(batch or _ROWS, part.generations or readings)
     tokens = part.generations * part.max_new_tokens
     multiplied = size.parameters - size.embedded
     # A prompt's tokens skip the output head, which is about as large as the embeddings; its part is small.
-    operations = 2 * multiplied * (tokens + part.generations * _PROMPT_TOKENS)
+    operations = 2 * multiplied * (tokens + (part.generations + readings) * _PROMPT_TOKENS)
     speed = operations_per_second(device, precision.dtype, rows, size.width) * _ENGINE_SHARE
     item = precision.dtype.itemsize
     length = _PROMPT_TOKENS + part.max_new_tokens

@@ -4,6 +4,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import Field
 
+from steergauge.directions.selections import SELECTIONS, selection_readings
 from steergauge.studies.bench import Bench
 from steergauge.studies.measurements import Record
 from steergauge.studies.settings import GaugeSettings
@@ -24,11 +25,16 @@ class Work(Record):
     conditions: int = Field(description="Conditions at most, controls included.")
     generations: int = Field(description="Outputs at most: those in the store are not made again.")
     max_new_tokens: int = Field(description="The most tokens of an output.")
+    readings: int = Field(default=0, description="Prompts that are read without an answer.")
+    readings_a_block: int = Field(
+        default=0, description="Prompts that are run for each of the model's blocks, to choose one."
+    )
 
 
 def gauge_work(model: StudiedModel, what: str, settings: GaugeSettings) -> Work:
     """What a gauge comes to: the grid, the unsteered control and the random one."""
-    blocks = len(settings.depths)
+    choosing = [method for method in settings.methods if method in SELECTIONS]
+    blocks = len(settings.depths) + len(choosing)
     doses = len(settings.doses) if settings.doses is not None else _DEFAULT_DOSES
     in_stream = [method for method in settings.methods if method != "iti"]
     steered = (len(in_stream) + len(settings.directions)) * blocks * doses
@@ -43,6 +49,7 @@ def gauge_work(model: StudiedModel, what: str, settings: GaugeSettings) -> Work:
         conditions=conditions + 1,
         generations=(conditions + 1) * prompts + contrast,
         max_new_tokens=settings.max_new_tokens,
+        readings_a_block=sum(selection_readings(method, settings.contrast_set) for method in choosing),
     )
 
 

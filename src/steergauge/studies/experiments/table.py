@@ -6,7 +6,12 @@ from steergauge.studies.experiments.architecture import Architecture
 from steergauge.studies.experiments.depth import Depth
 from steergauge.studies.experiments.dose import DoseStudy
 from steergauge.studies.experiments.experiment import Experiment
+from steergauge.studies.experiments.extraction import Extraction
+from steergauge.studies.experiments.method import Method
+from steergauge.studies.experiments.nonlinear import Nonlinear
 from steergauge.studies.experiments.scale import Scale
+from steergauge.studies.experiments.stability import StabilityStudy
+from steergauge.studies.experiments.tooling import Tooling
 
 EXPERIMENTS: dict[str, Experiment[Any]] = {
     experiment.name: experiment
@@ -15,5 +20,10 @@ EXPERIMENTS: dict[str, Experiment[Any]] = {
         Scale(),
         Depth(),
         DoseStudy(),
+        Method(),
+        Tooling(),
+        Extraction(),
+        Nonlinear(),
+        StabilityStudy(),
     )
 }
