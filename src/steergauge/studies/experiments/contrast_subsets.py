@@ -142,7 +142,8 @@ class SetReadings:
     def cosines(self, method: str, one: Subset, other: Subset) -> NDArray[np.float64]:
         """Of two subsets' directions at every block, (blocks,)."""
         product = self.vectors(method, one) * self.vectors(method, other)
-        return np.clip(product.sum(axis=1), -1, 1)
+        cosines: NDArray[np.float64] = np.clip(product.sum(axis=1), -1, 1)
+        return cosines
 
     def by_size(self, method: str, sizes: Sequence[int], draws: int, seed: int) -> list[SizeCosines]:
         """Random subsets of each set and size against the whole set; sizes that a set does not exceed are left out."""

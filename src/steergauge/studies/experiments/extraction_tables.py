@@ -151,7 +151,9 @@ def cosines_table(measured: Sequence[Measured]) -> StudyTable:
     for one in measured:
         for subset, cosines in one.cosines.items():
             row: dict[str, Cell] = {"model": one.model, "subset": subset.name}
-            row |= {f"{10 * tenth}%": float(cosines[block_at(tenth / 10, len(cosines))]) for tenth in range(10)}
+            row |= {
+                f"{10 * tenth}%": float(cosines[block_at(tenth / 10, len(cosines))]) for tenth in range(10)
+            }
             rows.append({**row, "last": float(cosines[-1]), "lowest": float(cosines.min())})
     depths = [f"{10 * tenth}%" for tenth in range(10)]
     return StudyTable(

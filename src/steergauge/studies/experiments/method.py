@@ -1,6 +1,6 @@
 """DIM against methods that choose their own block, as the study compared them and fairly (paper, sections 5.4 and 12)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -10,7 +10,6 @@ from steergauge.directions.selection import NothingLeftError
 from steergauge.directions.selections import SELECTIONS
 from steergauge.errors import SteergaugeError
 from steergauge.studies.bench import Bench
-from steergauge.studies.experiments.architecture import cautions_of
 from steergauge.studies.experiments.conditions import named
 from steergauge.studies.experiments.contests import Beside, beside, corrected
 from steergauge.studies.experiments.experiment import Work, gauge_work
@@ -21,7 +20,6 @@ from steergauge.studies.experiments.method_tables import (
     rates_figure,
 )
 from steergauge.studies.experiments.method_verdicts import conclude_methods
-from steergauge.studies.result import GaugeResult
 from steergauge.studies.settings import GaugeSettings
 from steergauge.studies.study_result import StudyFindings
 from steergauge.studies.study_settings import StudiedModel, StudySettings
@@ -55,7 +53,6 @@ class Method:
 
     def run(self, settings: MethodSettings, bench: Bench) -> StudyFindings:
         """Gauges the methods at the depths and at the blocks they choose, and compares them pair by pair."""
-        results: dict[str, GaugeResult] = {}
         measured: list[Beside] = []
         nothing_left: list[str] = []
         first = settings.methods[0]
@@ -63,13 +60,11 @@ class Method:
             for what, gauge in _gauges(settings, model).items():
                 label = f"{named(model)}, {what}"
                 try:
-                    results[label] = bench.gauge(label, model, gauge)
+                    result = bench.gauge(label, model, gauge)
                 except NothingLeftError as reason:
                     nothing_left.append(f"{label}: {reason}")
                     continue
-                measured += [
-                    beside(named(model), first, method, results[label]) for method in gauge.methods[1:]
-                ]
+                measured += [beside(named(model), first, method, result) for method in gauge.methods[1:]]
         if not measured:
             raise SteergaugeError(f"method: no method chose a block; {nothing_left[0]}")
         measured = corrected(measured)
@@ -77,8 +72,17 @@ class Method:
             tables=(papers_table(first, measured), contests_table(first, measured), choices_table(measured)),
             figures=(rates_figure(first, measured),),
             conclusions=conclude_methods(first, measured),
-            cautions=(*nothing_left, *cautions_of(results)),
+            cautions=(*nothing_left, *_cautions(measured)),
         )
+
+
+def _cautions(measured: Sequence[Beside]) -> list[str]:
+    """What the gauges say, each with its models once."""
+    models: dict[str, dict[str, None]] = {}
+    for one in measured:
+        for caution in one.result.verdict.cautions:
+            models.setdefault(caution, {})[one.model] = None
+    return [f"{', '.join(names)}: {caution}" for caution, names in models.items()]
 
 
 def _gauges(settings: MethodSettings, model: StudiedModel) -> dict[str, GaugeSettings]:

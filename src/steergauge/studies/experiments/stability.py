@@ -94,9 +94,8 @@ class StabilityStudy:
             cautions=(
                 "The hypothesis starts from a gap between tools: whether there is one on these models is what the study "
                 "`tooling` measures.",
-                f"Fewer prompts give lower cosines, whatever the model: {sizes_in_words(settings.contrast_sets())} prompts a "
-                "class, and half of that in halves. What other prompts do to the refusals is what the study `extraction` "
-                "measures.",
+                "Fewer prompts give lower cosines, whatever the model, and halves have half of them. What other prompts do to "
+                "the refusals is what the study `extraction` measures.",
             ),
         )
 
@@ -182,7 +181,7 @@ def _evidence(measured: Measured) -> str:
 
 
 def _range(cosines: Sequence[float]) -> str:
-    return f"{min(cosines):.2f} to {max(cosines):.2f}"
+    return f"{min(cosines):.3f} to {max(cosines):.3f}"
 
 
 def _drawn_table(measured: dict[str, Measured]) -> StudyTable:
