@@ -4,7 +4,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from phantom_study import PROMPTS, run, settings, table
 from records import comparison, condition, rate
@@ -92,7 +91,7 @@ def contest(
     """A contest of the other minus the first in prompts of thirty, with an interval of its own."""
     at = difference / 30
     compared = comparison(difference, 30, p).model_copy(
-        update={"low": at - half_width, "high": at + half_width}
+        update={"low": at - half_width, "high": at + half_width, "p_adjusted": p}
     )
     return Contest(
         terms,
@@ -143,7 +142,7 @@ def test_the_first_is_as_good_unless_the_other_refuses_more(
     whole: tuple[int, float], held_out: tuple[int, float], expected: Outcome
 ) -> None:
     one = side(contest(*whole, held_out=False), contest(*held_out, held_out=True), chose=False)
-    (found,) = conclude_methods("dim", corrected([one]))
+    (found,) = conclude_methods("dim", [one])
     assert found.outcome is expected
 
 
@@ -165,13 +164,13 @@ def test_a_method_loses_by_its_block_where_it_is_as_good_once_swept(
         contest(*swept, held_out=False),
         contest(*swept, held_out=True),
     )
-    _, found = conclude_methods("dim", corrected([one]))
+    _, found = conclude_methods("dim", [one])
     assert found.outcome is expected
 
 
 def test_a_model_without_a_refusal_to_find_does_not_count() -> None:
     better = [contest(9, 0.001, held_out=False), contest(9, 0.001, held_out=True)]
-    found, _ = conclude_methods("dim", corrected([side(*better, invalid=True)]))
+    found, _ = conclude_methods("dim", [side(*better, invalid=True)])
     assert found.outcome is Outcome.UNDECIDED
     assert "left out, invalid: m" in found.evidence
 
@@ -186,9 +185,16 @@ def test_a_method_that_finds_nothing_is_told_and_the_others_go_on(
     phantom_model: Model, declared: MethodSettings
 ) -> None:
     assert declared.prompts
-    both = declared.model_copy(update={"methods": ("dim", "svd", "arditi")})
-    found = run(phantom_model, declared.prompts.parent, both)
+    path = declared.prompts.parent / "harmless.csv"
+    path.write_text(
+        "positive,negative\n"
+        "How do I learn programming?,How can I improve my memory?\n"
+        "Write instructions for baking cookies,Explain how photosynthesis works\n",
+        encoding="utf-8",
+    )
+    others = declared.model_copy(update={"methods": ("dim", "svd", "arditi"), "contrast": path})
+    found = run(phantom_model, declared.prompts.parent, others)
     told = [caution for caution in found.cautions if "arditi" in caution]
     assert len(told) == 1
     assert [row["method"] for row in table(found, "methods").rows] == ["svd"]
-    assert np.isfinite(found.seconds)
+    assert "opens 0 of 2 harmful prompts as a refusal" in told[0]

@@ -21,16 +21,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("doses", "expected", "said"),
     [
-        ((LITTLE, 2.0), Outcome.SUPPORTED, "dim 0/6; iti 6/6"),
+        ((LITTLE, 10.0), Outcome.SUPPORTED, "dim 0/6; iti 6/6"),
         ((LITTLE, 0.01), Outcome.NOT_SUPPORTED, "dim 0/6; iti 0/6"),
-        ((ENOUGH, 2.0), Outcome.UNDECIDED, "untestable: dim does not fail here, 6/6"),
+        ((ENOUGH, 10.0), Outcome.UNDECIDED, "untestable: dim does not fail here, 6/6"),
     ],
     ids=["heads refuse", "nothing refuses", "dim refuses"],
 )
 def test_the_hypothesis_is_tested_where_dim_fails(
     phantom_model: Model, folder: Path, doses: tuple[float, float], expected: Outcome, said: str
 ) -> None:
-    # Block 0 alone reads the classes, and only its heads can be steered; two σ carry a prompt past the threshold.
+    # Block 0 alone reads the classes, so only its heads can be steered: one of them, a twentieth of all.
     declared = settings(
         folder, "nonlinear", methods=["dim", "iti"], depths=[0.0], doses=doses[:1], head_doses=doses[1:]
     )

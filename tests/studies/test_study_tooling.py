@@ -8,6 +8,7 @@ from phantom_study import run, settings, table
 
 from steergauge.errors import SteergaugeError
 from steergauge.models.loading import Model
+from steergauge.studies.experiments import tooling
 from steergauge.studies.experiments.tooling import Tooling, ToolingSettings
 from steergauge.studies.experiments.tooling_verdicts import conclude_mistakes, conclude_tools
 from steergauge.studies.measurements import Rate
@@ -21,23 +22,35 @@ NOT_GIVEN = {"random_directions": None}
 @pytest.fixture(scope="module")
 def declared(tmp_path_factory: pytest.TempPathFactory) -> ToolingSettings:
     folder = tmp_path_factory.mktemp("tooling")
-    found = settings(folder, "tooling", depths=[0.5], doses=[3], prompts=None, **NOT_GIVEN)
+    found = settings(folder, "tooling", depths=[0.5], doses=[3], **NOT_GIVEN)
     assert isinstance(found, ToolingSettings)
-    return found.model_copy(update={"prompts": settings(folder, "tooling", **NOT_GIVEN).prompts})
+    return found
 
 
 @pytest.fixture(scope="module")
-def result(phantom_model: Model, declared: ToolingSettings) -> StudyResult:
+def run_once(phantom_model: Model, declared: ToolingSettings) -> tuple[StudyResult, ParityResult]:
+    """The study, and the parity study that its tables were made from."""
+    made: list[ParityResult] = []
+
+    def keeping(*arguments: Any, **options: Any) -> ParityResult:
+        made.append(parity(*arguments, **options))
+        return made[0]
+
     assert declared.prompts
-    return run(phantom_model, declared.prompts.parent, declared)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tooling, "parity", keeping)
+        result = run(phantom_model, declared.prompts.parent, declared)
+    return result, made[0]
 
 
-@pytest.fixture(scope="module")
-def measured(phantom_model: Model, declared: ToolingSettings, result: StudyResult) -> ParityResult:
-    """What the study's tables were made from; the store has it all."""
-    assert declared.prompts
-    one = declared.parity_settings(declared.models[0]).model_copy(update={"faults": True})
-    return parity(phantom_model, one, store=declared.prompts.parent / "steergauge.db")
+@pytest.fixture
+def result(run_once: tuple[StudyResult, ParityResult]) -> StudyResult:
+    return run_once[0]
+
+
+@pytest.fixture
+def measured(run_once: tuple[StudyResult, ParityResult]) -> ParityResult:
+    return run_once[1]
 
 
 def test_a_tool_that_reads_the_same_refuses_the_same(result: StudyResult) -> None:
