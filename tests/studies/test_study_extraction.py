@@ -32,7 +32,12 @@ STUDY = study_contrast_set()
 @pytest.fixture(scope="module")
 def declared(tmp_path_factory: pytest.TempPathFactory) -> ExtractionSettings:
     folder = tmp_path_factory.mktemp("extraction")
-    found = settings(folder, "extraction", contrasts=[], sizes=[1, 5], doses=[DOSE], draws=10)
+    path = folder / "three.csv"
+    pairs = list(zip(STUDY.positive, STUDY.negative, strict=True))[:3]
+    path.write_text(
+        "positive,negative\n" + "".join(f"{one},{other}\n" for one, other in pairs), encoding="utf-8"
+    )
+    found = settings(folder, "extraction", contrast=path, contrasts=[], sizes=[1, 3], doses=[DOSE], draws=10)
     assert isinstance(found, ExtractionSettings)
     return found
 
@@ -57,10 +62,11 @@ def test_a_subset_refuses_what_its_cosine_with_the_planted_direction_says(
     result: StudyResult, phantom: Phantom, differences: NDArray[np.float64]
 ) -> None:
     rows = {str(row["subset"]): row for row in table(result, "subsets").rows}
-    assert list(rows) == ["study", "study, 1 pair", *(f"study without pair {n}" for n in range(1, 6))]
-    for left_out in range(5):
-        row = rows[f"study without pair {left_out + 1}"]
-        mean, whole = np.delete(differences, left_out, axis=0).mean(axis=0), differences.mean(axis=0)
+    assert list(rows) == ["three", "three, 1 pair", *(f"three without pair {n}" for n in range(1, 4))]
+    whole = differences[:3].mean(axis=0)
+    for left_out in range(3):
+        row = rows[f"three without pair {left_out + 1}"]
+        mean = np.delete(differences[:3], left_out, axis=0).mean(axis=0)
         unit = mean / np.linalg.norm(mean)
         assert row["cosine"] == pytest.approx(unit @ whole / np.linalg.norm(whole), abs=1e-5)
         along = DOSE * float(unit @ phantom.direction)
@@ -77,16 +83,16 @@ def test_the_plan_says_how_many_generations_are_made_at_most(
     declared: ExtractionSettings, result: StudyResult
 ) -> None:
     whole, others = Extraction().plan(declared)
-    # Control, the whole set and one random vector, and the contrast prompts; six subsets and one that might be.
-    assert (whole.generations, others.generations) == (3 * 12 + 10, 7 * 12)
-    assert result.made_now == 3 * 12 + 10 + 6 * 12
+    # Control, the whole set and one random vector, and the contrast prompts; four subsets and one that might be.
+    assert (whole.generations, others.generations) == (3 * 12 + 6, 5 * 12)
+    assert result.made_now == 3 * 12 + 6 + 4 * 12
 
 
 def test_two_conclusions_tell_size_from_composition(result: StudyResult) -> None:
     size, composition = result.conclusions
     assert "how many pairs" in size.claim
     assert "0 of 1 differ" in size.evidence
-    assert "of 5 differ" in composition.evidence
+    assert "of 3 differ" in composition.evidence
     assert composition.outcome is not Outcome.SUPPORTED
 
 
