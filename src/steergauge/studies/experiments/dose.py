@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from steergauge.judging.label import Label
 from steergauge.statistics.window import dose_window
 from steergauge.studies.bench import Bench
-from steergauge.studies.experiments.conditions import cautions_of, labels_of, named
+from steergauge.studies.experiments.conditions import cautions_of, labels_of
 from steergauge.studies.experiments.curves import TITLES, Measure, conditions_table, curves
 from steergauge.studies.experiments.experiment import Work, gauge_work
 from steergauge.studies.measurements import ConditionResult
@@ -38,7 +38,7 @@ class DoseSettings(OneMethodSettings):
         for model in self.models:
             if len(model.depths or self.depths) != 1:
                 raise ValueError(
-                    f"{named(model)} needs one depth, in its own `depths` or the study's: a window is that of one block"
+                    f"{model.label} needs one depth, in its own `depths` or the study's: a window is that of one block"
                 )
         return self
 
@@ -55,7 +55,7 @@ class DoseStudy:
     def run(self, settings: DoseSettings, bench: Bench) -> StudyFindings:
         """Gauges every model at its depth over the doses."""
         results = {
-            named(model): bench.gauge(named(model), model, settings.gauge_settings(model))
+            model.label: bench.gauge(model.label, model, settings.gauge_settings(model))
             for model in settings.models
         }
         conditions = {

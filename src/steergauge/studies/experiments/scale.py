@@ -15,7 +15,6 @@ from steergauge.studies.experiments.conditions import (
     CONDITION_COLUMNS,
     RATES_NOTE,
     cautions_of,
-    named,
     points,
     rate_point,
 )
@@ -56,7 +55,7 @@ class ScaleSettings(OneMethodSettings):
         for model in self.models:
             if model.billions is None:
                 raise ValueError(
-                    f"the size of {named(model)} is not known: give its `parameters`, in billions"
+                    f"the size of {model.label} is not known: give its `parameters`, in billions"
                 )
         if len({model.billions for model in self.models}) < 2:
             raise ValueError("a study of scale needs models of two sizes at least")
@@ -106,9 +105,9 @@ class Scale:
         found: dict[str, dict[str, GaugeResult]] = {}
         for model in settings.in_order():
             for what, gauge in settings.gauges(model).items():
-                label = _label(named(model), what)
-                found.setdefault(what, {})[named(model)] = bench.gauge(label, model, gauge)
-        sizes = {named(model): model.billions or 0.0 for model in settings.models}
+                label = _label(model.label, what)
+                found.setdefault(what, {})[model.label] = bench.gauge(label, model, gauge)
+        sizes = {model.label: model.billions or 0.0 for model in settings.models}
         sized = {
             what: [
                 Sized(name, sizes[name], rate)
