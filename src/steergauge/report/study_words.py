@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from steergauge.report.words import NOTHING, cosine, number, p_number, percent
+from steergauge.report.words import NOTHING, cosine, number, p_number, percent, points
 from steergauge.report.words import interval as rate_interval
 from steergauge.studies.measurements import Rate
 from steergauge.studies.study_result import Cell, ColumnKind, Estimate, FigurePoint, StudyFigure
@@ -56,7 +56,7 @@ def _plain(cell: bool | float | str | None, kind: ColumnKind) -> str:
 
 def _value(value: float, kind: ColumnKind) -> str:
     if kind is ColumnKind.POINTS:
-        return f"{100 * value:+.0f}".replace("-", "−")
+        return points(value)
     if kind is ColumnKind.SHARE:
         return percent(value)
     if kind is ColumnKind.COSINE:
