@@ -63,8 +63,7 @@ class Nonlinear:
     def run(self, settings: NonlinearSettings, bench: Bench) -> StudyFindings:
         """Gauges every method on the same prompts, and judges the models on which DIM fails."""
         results = {
-            model.label: bench.gauge(model.label, model, _gauge(settings, model))
-            for model in settings.models
+            model.label: bench.gauge(model.label, model, _gauge(settings, model)) for model in settings.models
         }
         judged = {name: judge(result, settings.threshold) for name, result in results.items()}
         return StudyFindings(

@@ -191,13 +191,15 @@ def _sizes_table(found: Mapping[str, Mapping[str, GaugeResult]], sizes: Mapping[
             if what != _BEST:
                 row.pop("held_out", None)  # nothing was chosen
             rows.append({**row, "compared": what, "size": sizes[name]})
+    model, *others = CONDITION_COLUMNS
     return StudyTable(
         name="sizes",
         title="Coherent refusal by size, at each model's best and at equal doses",
         columns=(
             _COMPARED,
-            Column(key="size", title="Billions of parameters", kind=ColumnKind.NUMBER),
-            *CONDITION_COLUMNS,
+            model,
+            Column(key="size", title="Billions", kind=ColumnKind.NUMBER),
+            *others,
             *BEST_COLUMNS,
         ),
         rows=tuple(rows),
@@ -233,7 +235,7 @@ def _conclude(what: str, row: Mapping[str, Cell]) -> Conclusion:
     z, exact = row.get("z"), row.get("exact")
     outcome, tested = Outcome.UNDECIDED, "no trend can be tested"
     if isinstance(z, float) and isinstance(exact, float):
-        tested = f"z = {z:+.2f}, exact p = {exact:.2g}"
+        tested = f"z = {z:+.2f}, exact p = {exact:.2g}".replace("-", "−")
         if exact < 0.05:
             outcome = Outcome.SUPPORTED if z < 0 else Outcome.NOT_SUPPORTED
     where = "each at its best" if what == _BEST else f"all at {what}"
