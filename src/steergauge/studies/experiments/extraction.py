@@ -21,13 +21,13 @@ from steergauge.studies.experiments.contrast_subsets import (
 from steergauge.studies.experiments.experiment import Work, gauge_work
 from steergauge.studies.experiments.extraction_tables import (
     Measured,
-    conclude_extraction,
     cosines_table,
     effects_table,
     refusals_figure,
     sizes_figure,
     sizes_table,
 )
+from steergauge.studies.experiments.extraction_verdicts import conclude_extraction
 from steergauge.studies.result import GaugeResult
 from steergauge.studies.settings import GaugeSettings
 from steergauge.studies.study_result import StudyFindings
