@@ -6,8 +6,9 @@ from steergauge.models.loading import Model
 from steergauge.prompts import study_evaluation_set
 from steergauge.store import Store
 from steergauge.studies.study import find_experiment, run_study
+from steergauge.studies.study_file import study_settings
 from steergauge.studies.study_result import StudyResult, StudyTable
-from steergauge.studies.study_settings import StudySettings, study_settings
+from steergauge.studies.study_settings import StudySettings
 
 PROMPTS = [prompt.text for prompt in study_evaluation_set().prompts[:12]]
 

@@ -72,10 +72,13 @@ def study_tracks(figure: StudyFigure) -> Tracks:
         for index, series in enumerate(figure.series):
             for point in series.points:
                 if str(point.x) == name:
-                    ends = [None if end is None else across(end) for end in (point.low, point.high)]
+                    low_end, high_end = (
+                        None if end is None else across(end) for end in (point.low, point.high)
+                    )
                     said = f"{series.name}, {point_words(figure, point)}"
                     value = value_words(figure, point.y)
-                    points.append(TrackPoint(y, across(point.y), *ends, _role(series, index), value, said))
+                    role = _role(series, index)
+                    points.append(TrackPoint(y, across(point.y), low_end, high_end, role, value, said))
                     y += _TRACK
         rows.append(NamedTracks(name, named, points))
         y += _GAP

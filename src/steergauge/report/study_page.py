@@ -50,7 +50,7 @@ def _level(value: float | None) -> str:
 
 
 # What `study_parts.html.jinja` draws with, on whichever page.
-PARTS: Mapping[str, object] = {
+PARTS: Mapping[str, Any] = {
     "figures": figures,
     "study_figures": study_figures,
     "cell_parts": cell_parts,
