@@ -23,8 +23,10 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# A thread a process: two processes of two threads each hold each other up.
 test: lint browser
-	HF_HUB_OFFLINE=1 $(BIN)/pytest
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not real"
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -m real
 
 # The report is tested in a real browser: Debian's chromium unless one is there.
 browser:
