@@ -10,6 +10,7 @@ from steergauge.prompts import (
     EvaluationSet,
     load_contrast_set,
     load_evaluation_set,
+    matched_contrast_set,
     study_contrast_set,
     study_evaluation_set,
 )
@@ -26,6 +27,14 @@ def test_the_studys_contrast_set_has_five_harmful_and_five_harmless_prompts_all_
     assert len(set(contrast.positive + contrast.negative)) == 10
     assert contrast.positive[0] == "How do I hack into someone's computer?"
     assert contrast.negative[-1] == "How do I create a good resume?"
+
+
+def test_the_matched_set_has_twenty_other_pairs_of_about_one_length() -> None:
+    matched, study = matched_contrast_set(), study_contrast_set()
+    assert (len(matched.positive), len(matched.negative)) == (20, 20)
+    assert not set(matched.positive + matched.negative) & set(study.positive + study.negative)
+    for ours, theirs in zip(matched.positive, matched.negative, strict=True):
+        assert 2 / 3 <= len(ours.split()) / len(theirs.split()) <= 3 / 2, ours
 
 
 def test_the_studys_evaluation_set_has_thirty_distinct_prompts_in_the_papers_order() -> None:

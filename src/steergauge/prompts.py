@@ -109,6 +109,12 @@ def study_contrast_set() -> ContrastSet:
 
 
 @cache
+def matched_contrast_set() -> ContrastSet:
+    """Twenty pairs beside the study's five, of other kinds of harm: what a direction owes to its prompts is seen with two sets."""
+    return load_contrast_set(_built_in("matched_contrast.toml"))
+
+
+@cache
 def study_evaluation_set() -> EvaluationSet:
     """The study's thirty benign prompts (paper, appendix A)."""
     return load_evaluation_set(_built_in("study_evaluation.toml"))

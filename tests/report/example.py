@@ -2,7 +2,8 @@
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -66,18 +67,37 @@ TEXTS = {
         "Of course. The short answer is that it depends on the light, the water and on some patience.",
     ),
 }
+
+
+class Behaviour(NamedTuple):
+    """Of a model: where it refuses most, how often there, and how much more than its own a dose counts."""
+
+    peak: float = 0.5
+    strength: float = 0.94
+    sensitivity: float = 1.0
+    seed: int = 7
+
+
+STEERABLE = Behaviour()
 EVIDENCE = {Label.REFUSAL: "i can't", Label.GARBLED: "one word 4 times in a row", Label.NORMAL: ""}
 
 
-def example() -> GaugeResult:
-    """A steerable model."""
-    labels = _labels()
+def example(
+    name: str = "Qwen2.5-0.5B-Instruct",
+    *,
+    behaviour: Behaviour = STEERABLE,
+    depths: Sequence[float] = DEPTHS,
+    doses: Sequence[float] = DOSES,
+) -> GaugeResult:
+    """A steerable model, unless it behaves otherwise."""
+    blocks = [int(depth * BLOCKS) for depth in depths]
+    labels = _labels(blocks, doses, behaviour)
     unsteered = labels["unsteered"]
-    conditions = [_condition(block, dose, labels) for block in _blocks() for dose in DOSES]
+    conditions = [_condition(block, dose, labels) for block in blocks for dose in doses]
     best = best_condition(conditions, labels, unsteered, seed=0)
     assert best
     return GaugeResult(
-        model=_model(),
+        model=_model(name),
         protocol=_protocol(),
         checks=[
             Check(name="dose 0 is the unsteered model", passed=True, detail="30 prompts, token for token."),
@@ -116,7 +136,8 @@ def example() -> GaugeResult:
 
 def two_methods_example() -> GaugeResult:
     """The same with a second method, whose outputs are those of the first at other doses."""
-    whole, labels = example(), _labels()
+    whole = example()
+    labels = _labels([int(depth * BLOCKS) for depth in DEPTHS], DOSES, STEERABLE)
     other = [
         condition.model_copy(update={"method": "svd", "id": f"svd-{condition.id}"})
         for condition in whole.conditions
@@ -159,16 +180,12 @@ def invalid_example() -> GaugeResult:
     )
 
 
-def _blocks() -> list[int]:
-    return [int(depth * BLOCKS) for depth in DEPTHS]
-
-
 def _name(block: int, dose: float) -> str:
     return f"dim-b{block}-{dose:g}"
 
 
-def _labels() -> dict[str, Labels]:
-    chance = random.Random(7)
+def _labels(blocks: Sequence[int], doses: Sequence[float], behaviour: Behaviour) -> dict[str, Labels]:
+    chance = random.Random(behaviour.seed)
 
     def draw(refusal: float, garbled: float) -> Labels:
         drawn = {}
@@ -182,11 +199,13 @@ def _labels() -> dict[str, Labels]:
         "unsteered": {p: Label.REFUSAL if p == REFUSED else Label.NORMAL for p in PROMPTS}
     }
     labels |= {f"random-{seed}": draw(0.04, 0.1) for seed in SEEDS}
-    for block in _blocks():
+    for block in blocks:
         depth = block / BLOCKS
-        for dose in DOSES:
-            garbled = 0.01 + 0.99 / (1 + math.exp(-(dose - 1.45 + 0.6 * depth) * 12))
-            refusal = 0.94 * math.exp(-(((depth - 0.5) / 0.15) ** 2)) / (1 + math.exp(-(dose - 0.3) * 18))
+        for dose in doses:
+            felt = dose * behaviour.sensitivity
+            garbled = 0.01 + 0.99 / (1 + math.exp(-(felt - 1.45 + 0.6 * depth) * 12))
+            there = behaviour.strength * math.exp(-(((depth - behaviour.peak) / 0.15) ** 2))
+            refusal = there / (1 + math.exp(-(felt - 0.3) * 18))
             labels[_name(block, dose)] = draw(refusal * (1 - garbled), garbled)
     return labels
 
@@ -282,9 +301,9 @@ def _unsteered(labels: Labels) -> Unsteered:
     )
 
 
-def _model() -> ModelRecord:
+def _model(name: str) -> ModelRecord:
     return ModelRecord(
-        name="Qwen2.5-0.5B-Instruct",
+        name=name,
         source="the Hugging Face hub, revision 7ae557604adf67be50417f59c2c2f167def9a775",
         architecture="Qwen2ForCausalLM",
         blocks=BLOCKS,

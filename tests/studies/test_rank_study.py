@@ -16,6 +16,7 @@ from steergauge.studies.experiments.rank import Rank, RankSettings
 from steergauge.studies.experiments.rank_verdicts import conclude, rank_difference
 from steergauge.studies.experiments.ranked import Parts, Ranked, take_apart
 from steergauge.studies.measurements import Rate
+from steergauge.studies.result import GaugeResult
 from steergauge.studies.study import run_study
 from steergauge.studies.study_result import Estimate, Outcome, StudyFigure, StudyResult
 from steergauge.studies.study_settings import StudiedModel
@@ -50,8 +51,8 @@ def test_the_sequence_is_as_long_as_directions_can_be_found_and_without_a_first_
 
 
 def ranked(name: str, parts: Parts, precision: str = "auto") -> Ranked:
-    without_gauge: Any = None  # no rule reads it
-    return Ranked(StudiedModel(name=name, precision=precision), parts, without_gauge)
+    unmeasured = GaugeResult.model_construct()  # type: ignore[call-arg]  # conclusions rest on the parts alone
+    return Ranked(StudiedModel(name=name, precision=precision), parts, unmeasured)
 
 
 def outcomes(*ranks: Ranked) -> dict[str, Outcome]:

@@ -19,13 +19,13 @@ def study(  # noqa: PLR0917 - each is an option of the command line
     judge: Annotated[str | None, typer.Option(help="Who reads the outputs.")] = None,
     store: Annotated[Path, typer.Option(help="Where generations are kept.")] = Path("steergauge.db"),
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the report, tables, figures. Default: study-NAME.")
+        Path | None, typer.Option(help="Folder of the report, tables and figures. Default: study-NAME.")
     ] = None,
 ) -> None:
     """Runs one of the paper's studies, or FILE.toml, over several models."""
-    from steergauge.report.study_list import render_list
-
     if list_:
+        from steergauge.report.study_list import render_list
+
         render_list(Console())
         return
     if name is None:
@@ -52,4 +52,4 @@ def study(  # noqa: PLR0917 - each is an option of the command line
     with SweepProgress() as progress:
         result = run_study(settings, store=store, progress=progress)
     render_study(result, Console())
-    told_written(write_study(result, out or Path(f"study-{settings.study}")))
+    told_written(write_study(result, out or Path(f"study-{Path(name).stem}")))

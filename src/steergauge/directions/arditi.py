@@ -8,7 +8,7 @@ from steergauge.directions.edits import Intervention
 from steergauge.directions.fit import fit_classes
 from steergauge.directions.passes import Job, Progress, SharedPasses
 from steergauge.directions.scores import kl_divergence, refusal_scores
-from steergauge.directions.selection import Fall, Selection, select
+from steergauge.directions.selection import Fall, NothingLeftError, Selection, select
 from steergauge.directions.split import Sizes, split_classes
 from steergauge.directions.trials import (
     Effects,
@@ -49,9 +49,8 @@ def arditi(
         progress: told of the rows that are done.
 
     Raises:
-        NothingLeftError: every candidate fell.
-        SteergaugeError: an opening is not a token, fewer than two prompts of a class are kept, there is no template
-            position, or the model is of a family whose attention and MLP outputs are not found.
+        NothingLeftError: every candidate fell, or fewer than two prompts of a class are kept.
+        SteergaugeError: an opening is not a token, there is no template position, or the model is of a family whose attention and MLP outputs are not found.
     """
     tokens = opening_tokens(model, openings)
     passes = SharedPasses(model, layers=())
@@ -110,10 +109,11 @@ def _as_expected(passes: SharedPasses, contrast: ContrastSet, tokens: Sequence[i
     )
     refused, answered = np.flatnonzero(positive > 0), np.flatnonzero(negative < 0)
     if min(len(refused), len(answered)) < 2:
-        raise SteergaugeError(
+        raise NothingLeftError(
             f"arditi: {passes.model.name} opens {len(refused)} of {len(positive)} harmful prompts as a refusal and "
             f"{len(answered)} of {len(negative)} harmless ones as an answer, and it needs two of each at least; "
-            "bring other prompts, or name the tokens that open its refusals"
+            "bring other prompts, or name the tokens that open its refusals",
+            (),
         )
     return contrast.model_copy(
         update={

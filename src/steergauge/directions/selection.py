@@ -88,7 +88,7 @@ class Selection:
 
 
 class NothingLeftError(SteergaugeError):
-    """Every candidate fell; `candidates` has their scores and reasons."""
+    """Every candidate fell, or none could be tried; `candidates` has their scores and reasons."""
 
     def __init__(self, message: str, candidates: tuple[Candidate, ...]) -> None:
         super().__init__(message)

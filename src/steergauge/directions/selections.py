@@ -2,10 +2,13 @@
 
 from typing import Protocol
 
+from steergauge.directions.arditi import SIZES as ARDITI_SIZES
 from steergauge.directions.arditi import arditi
-from steergauge.directions.cosmic import cosmic_official, cosmic_study
+from steergauge.directions.cosmic import SIZES as COSMIC_SIZES
+from steergauge.directions.cosmic import STUDY_POSITIONS, cosmic_official, cosmic_study
 from steergauge.directions.passes import Progress
 from steergauge.directions.selection import Selection
+from steergauge.directions.split import split_classes
 from steergauge.models.loading import Model
 from steergauge.prompts import ContrastSet
 
@@ -25,3 +28,14 @@ SELECTIONS: dict[str, Select] = {
     "cosmic_study": cosmic_study,
     "arditi": arditi,
 }
+
+_SIZES = {"cosmic_official": COSMIC_SIZES, "arditi": ARDITI_SIZES}
+
+
+def selection_readings(name: str, contrast: ContrastSet) -> int:
+    """Prompts that a selecting method runs for each block, at most; with a template of five tokens after the text."""
+    positions = len(STUDY_POSITIONS)
+    if name not in _SIZES:
+        return positions * (len(contrast.positive) + len(contrast.negative))
+    split = split_classes(contrast.positive, contrast.negative, _SIZES[name], seed=0)
+    return positions * (len(split.select_positive) + 2 * len(split.select_negative))

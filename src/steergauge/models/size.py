@@ -13,6 +13,7 @@ from steergauge.models.folder import weight_files
 class Shape(NamedTuple):
     """What a model's work and memory follow from, beside its parameters."""
 
+    blocks: int
     width: int  # of the residual stream
     vocabulary: int
     cached: int  # keys and values of one token in all blocks, in numbers
@@ -32,6 +33,7 @@ def shape_of(config: Any) -> Shape:
     heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
     head_width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     return Shape(
+        blocks=text.num_hidden_layers,
         width=text.hidden_size,
         vocabulary=text.vocab_size,
         cached=2 * text.num_hidden_layers * heads * head_width,

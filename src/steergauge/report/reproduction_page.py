@@ -3,15 +3,12 @@
 from pathlib import Path
 
 from steergauge.atomic import replacing
-from steergauge.report import figures
 from steergauge.report.standalone import standalone_page
 from steergauge.report.study_files import write_study
-from steergauge.report.study_page import drawn, level
-from steergauge.report.study_words import cell_words
+from steergauge.report.study_page import PARTS, drawn
 from steergauge.report.tables import write_json, write_table
 from steergauge.studies.published_tables import published_table
 from steergauge.studies.reproduction import Replication, Reproduction
-from steergauge.studies.study_result import ColumnKind
 
 
 def write_reproduction(result: Reproduction, folder: Path) -> Path:
@@ -36,10 +33,7 @@ def reproduction_page(result: Reproduction) -> str:
         "reproduction.html.jinja",
         result=result,
         counts=[(replication, result.count(replication)) for replication in Replication],
-        figures=figures,
         drawn={name: drawn(study) for name, study in result.studies.items()},
         published={name: published_table(name) for name in result.studies},
-        cell_words=cell_words,
-        text=ColumnKind.TEXT,
-        level=level,
+        **PARTS,
     )

@@ -1,29 +1,110 @@
-"""A study's figures as geometry for `chart.svg.jinja`."""
+"""A study's figures as geometry: over a scale for `chart.svg.jinja`, over names for `tracks.svg.jinja`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from steergauge.report.figures import BOTTOM, LEFT, RIGHT, TOP, Chart, Line, Point, Tick
-from steergauge.report.study_words import point_words, value_words
-from steergauge.report.words import number
+from steergauge.report.study_words import point_words, value_words, x_words
 from steergauge.studies.study_result import FigurePoint, Series, StudyFigure
 
 _MARGIN = 0.06  # of the axis, left free on each side of the points
-_APART = 7.0  # between series at the same name, in units of the view box
+_APART = 2.4  # between series at one place, in units of the view box
+_LETTER = 5.5  # the width of a character in them, at most
 _COLOURS = 6
+
+TRACK_LEFT, TRACK_RIGHT, VALUE_END = 6, 316, 354
+TRACK_TOP = 8
+_NAME, _TRACK, _GAP = 14, 12, 8
+
+
+class TrackPoint(NamedTuple):
+    """A value on a line of its own, its interval where it has one, and what a pointer over it says."""
+
+    y: float
+    x: float
+    low: float | None
+    high: float | None
+    role: str
+    value: str
+    text: str
+
+
+class NamedTracks(NamedTuple):
+    """A name over its lines, one a series."""
+
+    name: str
+    y: float
+    points: list[TrackPoint]
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Values by name in the coordinates of a view box: names may be long, as each stands over its own lines."""
+
+    title: str
+    x_label: str
+    bottom: float
+    ticks: list[Tick]
+    rows: list[NamedTracks]
+    key: list[tuple[str, str]]
+    threshold: float | None
+    threshold_name: str
+
+
+def has_scale(figure: StudyFigure) -> bool:
+    """Whether its x axis has a scale, and not names."""
+    return all(not isinstance(point.x, str) for series in figure.series for point in series.points)
+
+
+def study_tracks(figure: StudyFigure) -> Tracks:
+    """A figure over names."""
+    low, high = value_range(figure)
+
+    def across(value: float) -> float:
+        return round(TRACK_LEFT + (value - low) / (high - low) * (TRACK_RIGHT - TRACK_LEFT), 1)
+
+    rows, y = [], float(TRACK_TOP)
+    for name in dict.fromkeys(str(point.x) for series in figure.series for point in series.points):
+        named, y = y, y + _NAME
+        points = []
+        for index, series in enumerate(figure.series):
+            for point in series.points:
+                if str(point.x) == name:
+                    low_end, high_end = (
+                        None if end is None else across(end) for end in (point.low, point.high)
+                    )
+                    said = f"{series.name}, {point_words(figure, point)}"
+                    value = value_words(figure, point.y)
+                    role = _role(series, index)
+                    points.append(TrackPoint(y, across(point.y), low_end, high_end, role, value, said))
+                    y += _TRACK
+        rows.append(NamedTracks(name, named, points))
+        y += _GAP
+    return Tracks(
+        title=figure.title,
+        x_label=figure.y_label,
+        bottom=y,
+        ticks=[Tick(across(value), value_words(figure, value)) for value in _steps(low, high)],
+        rows=rows,
+        key=[(_role(series, index), series.name) for index, series in enumerate(figure.series)],
+        threshold=None if figure.threshold is None else across(figure.threshold),
+        threshold_name=_threshold_name(figure),
+    )
 
 
 def study_chart(figure: StudyFigure) -> Chart:
-    """The figure in the coordinates of its view box."""
-    low, high = _range(figure)
+    """A figure over a scale."""
+    low, high = value_range(figure)
+    places = _places(figure)
 
     def up(value: float) -> float:
         return round(BOTTOM - (value - low) / (high - low) * (BOTTOM - TOP), 1)
 
-    places = _places(figure)
     lines = []
     for index, series in enumerate(figure.series):
-        shift = _shift(figure, index)
+        shift = _APART * (index - (len(figure.series) - 1) / 2)
         drawn = [
             Point(
                 round(places[point.x] + shift, 1),
@@ -42,39 +123,36 @@ def study_chart(figure: StudyFigure) -> Chart:
         y_ticks=[Tick(up(value), value_words(figure, value)) for value in _steps(low, high)],
         lines=lines,
         threshold=None if figure.threshold is None else up(figure.threshold),
-        threshold_name="" if figure.threshold is None else f"at {value_words(figure, figure.threshold)}",
+        threshold_name=_threshold_name(figure),
     )
 
 
-def has_scale(figure: StudyFigure) -> bool:
-    """Whether its x axis has a scale, and not names."""
-    return all(not isinstance(point.x, str) for series in figure.series for point in series.points)
+def value_range(figure: StudyFigure) -> tuple[float, float]:
+    """What the axis of values spans: from 0 to 1 for shares, else round numbers around all values and 0."""
+    if figure.share:
+        return 0.0, 1.0
+    values = [0.0] if figure.threshold is None else [0.0, figure.threshold]
+    values += [
+        value for point in _points(figure) for value in (point.y, point.low, point.high) if value is not None
+    ]
+    low, high = min(values), max(values)
+    step = _step(low, high)
+    return math.floor(low / step) * step, max(math.ceil(high / step) * step, 0.0 if low < 0 else step)
+
+
+def _points(figure: StudyFigure) -> Iterable[FigurePoint]:
+    return (point for series in figure.series for point in series.points)
 
 
 def _role(series: Series, index: int) -> str:
-    return series.measure or f"series-{index % _COLOURS}"
+    """The class that colours a series; past the last colour they come again, dashed."""
+    if series.measure:
+        return series.measure
+    return f"series-{index % _COLOURS}" + (" again" if index >= _COLOURS else "")
 
 
-def _shift(figure: StudyFigure, index: int) -> float:
-    if has_scale(figure):
-        return 0.0
-    return _APART * (index - (len(figure.series) - 1) / 2)
-
-
-def _range(figure: StudyFigure) -> tuple[float, float]:
-    if figure.share:
-        return 0.0, 1.0
-    values = [
-        value
-        for series in figure.series
-        for point in series.points
-        for value in (point.y, point.low, point.high)
-        if value is not None
-    ]
-    values += [0.0] if figure.threshold is None else [0.0, figure.threshold]
-    low, high = min(values), max(values)
-    step = _step(low, high)
-    return math.floor(low / step) * step, max(math.ceil(high / step) * step, step)
+def _threshold_name(figure: StudyFigure) -> str:
+    return "" if figure.threshold is None else f"at {value_words(figure, figure.threshold)}"
 
 
 def _step(low: float, high: float) -> float:
@@ -93,14 +171,11 @@ def _steps(low: float, high: float) -> list[float]:
 
 def _places(figure: StudyFigure) -> dict[float | str, float]:
     """Where each x stands."""
-    xs = list(dict.fromkeys(point.x for series in figure.series for point in series.points))
-    if not has_scale(figure):
-        shares = [(index + 0.5) / len(xs) for index in range(len(xs))]
-    else:
-        scaled = [_scaled(figure, x) for x in xs]
-        low, span = min(scaled, default=0.0), max(scaled, default=1.0) - min(scaled, default=0.0)
-        shares = [_MARGIN + (1 - 2 * _MARGIN) * ((one - low) / span if span else 0.5) for one in scaled]
-    return {x: LEFT + share * (RIGHT - LEFT) for x, share in zip(xs, shares, strict=True)}
+    scaled = {point.x: _scaled(figure, point.x) for point in _points(figure)}
+    low = min(scaled.values(), default=0.0)
+    span = max(scaled.values(), default=1.0) - low
+    shares = {x: (one - low) / span if span else 0.5 for x, one in scaled.items()}
+    return {x: LEFT + (_MARGIN + (1 - 2 * _MARGIN) * share) * (RIGHT - LEFT) for x, share in shares.items()}
 
 
 def _scaled(figure: StudyFigure, x: float | str) -> float:
@@ -112,30 +187,7 @@ def _ticks(figure: StudyFigure, places: dict[float | str, float]) -> list[Tick]:
     """A label at every x that has room beside the one before."""
     ticks: list[Tick] = []
     for x, at in sorted(places.items(), key=lambda place: place[1]):
-        text = x if isinstance(x, str) else number(x)
-        room = 5.5 * max(len(text), len(ticks[-1].text) if ticks else 0)
-        if not ticks or isinstance(x, str) or at - ticks[-1].at >= room:
+        text = x_words(figure, x)
+        if not ticks or at - ticks[-1].at >= _LETTER * (len(text) + len(ticks[-1].text)) / 2 + 4:
             ticks.append(Tick(round(at, 1), text))
     return ticks
-
-
-def track(point: FigurePoint, low: float, high: float, width: int) -> str:
-    """A point and its interval as a line of characters, for a terminal."""
-    line = ["·"] * width
-
-    def place(value: float) -> int:
-        return round((min(max(value, low), high) - low) / ((high - low) or 1.0) * (width - 1))
-
-    if point.low is not None and point.high is not None:
-        for index in range(place(point.low), place(point.high) + 1):
-            line[index] = "─"
-    line[place(point.y)] = "●"
-    return "".join(line)
-
-
-def figure_range(figures: Sequence[FigurePoint], share: bool) -> tuple[float, float]:
-    """What a track spans."""
-    if share:
-        return 0.0, 1.0
-    values = [v for point in figures for v in (point.y, point.low, point.high) if v is not None] or [0.0]
-    return min(0.0, *values), max(0.0, *values)

@@ -3,13 +3,13 @@
 from rich.console import Console
 from rich.table import Table
 
-from steergauge.report.terminal import plain
 from steergauge.studies.experiments.table import EXPERIMENTS
 
 
 def render_list(console: Console) -> None:
     """Prints every study's name and question."""
     drawn = Table(box=None, padding=(0, 1), show_header=False)
-    for name, experiment in EXPERIMENTS.items():
-        drawn.add_row(plain(name, "bold"), plain(experiment.question))
+    drawn.add_column(style="bold", no_wrap=True)
+    for name, listed in EXPERIMENTS.items():
+        drawn.add_row(name, listed.question)
     console.print(drawn)

@@ -1,76 +1,87 @@
 """A study as one self-contained HTML page."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from steergauge.report import figures, words
+from steergauge.report import figures, html, study_figures, words
 from steergauge.report.figures import Chart
-from steergauge.report.html import embedded, group, output_rows, rates_words
 from steergauge.report.standalone import standalone_page
-from steergauge.report.study_figures import study_chart
-from steergauge.report.study_words import cell_words
-from steergauge.studies.study_result import ColumnKind, Matrix, StudyResult
+from steergauge.report.study_figures import Tracks, has_scale, study_chart, study_tracks
+from steergauge.report.study_words import cell_parts
+from steergauge.studies.study_result import OUTPUTS, ColumnKind, Matrix, StudyFigure, StudyResult, outputs_of
 
 
 class Drawn(NamedTuple):
-    """A figure ready for the page: a chart, or a matrix."""
+    """A figure ready for the page: one of these."""
 
-    chart: Chart | None
-    matrix: Matrix | None
+    chart: Chart | None = None
+    tracks: Tracks | None = None
+    matrix: Matrix | None = None
 
 
 def study_page(result: StudyResult) -> str:
     """The whole page."""
+    outputs = study_outputs(result)
     return standalone_page(
         "study.html.jinja",
         script="page.js",
         result=result,
         words=words,
-        figures=figures,
         drawn=drawn(result),
-        cell_words=cell_words,
-        text=ColumnKind.TEXT,
-        level=level,
-        outputs=embedded(_outputs(result)),
+        **PARTS,
+        opened={group["id"] for group in outputs["groups"]},
+        outputs=html.embedded(outputs),
     )
 
 
 def drawn(result: StudyResult) -> list[Drawn]:
     """Every figure of a study, ready for a page."""
-    return [
-        Drawn(None, one) if isinstance(one, Matrix) else Drawn(study_chart(one), None)
-        for one in result.figures
-    ]
+    return [_drawn(one) for one in result.figures]
 
 
-def level(value: float | None) -> str:
-    """The class that colours a matrix's cell."""
+def _drawn(figure: StudyFigure | Matrix) -> Drawn:
+    if isinstance(figure, Matrix):
+        return Drawn(matrix=figure)
+    return Drawn(chart=study_chart(figure)) if has_scale(figure) else Drawn(tracks=study_tracks(figure))
+
+
+def _level(value: float | None) -> str:
     return "" if value is None else f"level-{round(10 * min(max(value, 0.0), 1.0))}"
 
 
-def _outputs(result: StudyResult) -> dict[str, Any]:
-    """Every output of every gauge as page.js reads it, grouped by gauge, the controls first."""
-    groups: dict[str, dict[str, str]] = {}
-    prompts: dict[str, str] = {}
-    rows: list[list[object]] = []
-    for name, gauge in result.gauges.items():
-        by_id = {condition.id: condition for condition in gauge.conditions}
-        for generation in gauge.generations:
-            own = f"{name}: {generation.condition}"
-            if own not in groups:
-                condition = by_id.get(generation.condition)
-                title = words.condition_words(condition) if condition else generation.condition
-                rated = condition or (gauge.unsteered if generation.condition == "unsteered" else None)
-                said = rates_words(rated.refusal.rate, rated.garbled.rate) if rated else ""
-                groups[own] = {**group(own, title, said, name), "control": f"{name}: unsteered"}
-            prompts.setdefault(generation.prompt, generation.category)
-        group_at = {
-            own.removeprefix(f"{name}: "): at for at, own in enumerate(groups) if own.startswith(f"{name}: ")
-        }
-        prompt_at = {prompt: index for index, prompt in enumerate(prompts)}
-        rows += output_rows(gauge.generations, group_at, prompt_at)
-    return {
-        "best": None,
-        "groups": list(groups.values()),
-        "prompts": [{"text": text, "category": category, "half": ""} for text, category in prompts.items()],
-        "outputs": rows,
-    }
+# What `study_parts.html.jinja` draws with, on whichever page.
+PARTS: Mapping[str, Any] = {
+    "figures": figures,
+    "study_figures": study_figures,
+    "cell_parts": cell_parts,
+    "text": ColumnKind.TEXT,
+    "level": _level,
+    "outputs_key": OUTPUTS,
+}
+
+
+def study_outputs(result: StudyResult) -> dict[str, Any]:
+    """Every output of every gauge as page.js reads it: under the gauge's label, each beside its own control."""
+    groups: list[dict[str, str]] = []
+    prompts: dict[str, dict[str, str]] = {}
+    rows: list[list[Any]] = []
+    for label, gauge in result.gauges.items():
+        own = html.outputs(gauge)
+        for prompt in own["prompts"]:
+            prompts.setdefault(prompt["text"], {**prompt, "half": ""})  # halves differ from gauge to gauge
+        prompt_at = {text: index for index, text in enumerate(prompts)}
+        rows += [
+            [len(groups) + group, prompt_at[own["prompts"][prompt]["text"]], *rest]
+            for group, prompt, *rest in own["outputs"]
+        ]
+        groups += [
+            {
+                **group,
+                "id": outputs_of(label, group["id"]),
+                "title": f"{label}: {group['title']}",
+                "heading": label,
+                "control": outputs_of(label, "unsteered"),
+            }
+            for group in own["groups"]
+        ]
+    return {"best": None, "groups": groups, "prompts": list(prompts.values()), "outputs": rows}

@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 from steergauge.report.terminal import item, plain
-from steergauge.studies.foretell import Foretold
+from steergauge.report.words import NOTHING
+from steergauge.studies.foretell import Basis, Foretold
 
 
 def render_plan(parts: Sequence[Foretold], console: Console) -> None:
@@ -23,29 +24,55 @@ def render_plan(parts: Sequence[Foretold], console: Console) -> None:
             f"{part.conditions:,}",
             f"{part.generations:,}",
             f"{part.tokens:,}",
-            f"{part.gibibytes:.1f} GiB",
+            _memory(part.gibibytes),
             duration(part.seconds),
         )
-    whole = [sum(part.conditions for part in parts), sum(part.generations for part in parts)]
+    memory = [part.gibibytes for part in parts if part.gibibytes is not None]
+    times = [part.seconds for part in parts if part.seconds is not None]
+    whole = len(times) == len(parts)
     drawn.add_row(
         plain("together", "bold"),
         "",
-        *(f"{count:,}" for count in whole),
+        f"{sum(part.conditions for part in parts):,}",
+        f"{sum(part.generations for part in parts):,}",
         f"{sum(part.tokens for part in parts):,}",
-        f"{max(part.gibibytes for part in parts):.1f} GiB",
-        duration(sum(part.seconds for part in parts)),
+        _memory(max(memory) if whole else None),
+        duration(sum(times) if whole else None),
     )
     console.print(drawn)
     item(
         console,
         "",
         "At most: outputs that end early take less, and those in the store or shared between parts are made once. "
-        "Times are from this machine's speed at matrix products, measured now.",
+        "Times are from this machine's speed at matrix products, measured now; making directions is not in them.",
     )
+    for note in _notes(parts):
+        item(console, "!", note, "yellow")
 
 
-def duration(seconds: float) -> str:
+def _notes(parts: Sequence[Foretold]) -> list[str]:
+    said = {
+        Basis.CATALOGUE: "not on this machine: estimated from the catalogue's numbers, and fetching comes on top.",
+        Basis.NOTHING: "neither loaded here before nor in the catalogue: no estimate of its memory and time.",
+    }
+    notes = [
+        f"{', '.join(names)}: {words}"
+        for basis, words in said.items()
+        if (names := dict.fromkeys(part.model for part in parts if part.basis is basis))
+    ]
+    if large := dict.fromkeys(part.model for part in parts if not part.fits):
+        notes.append(f"{', '.join(large)}: the weights alone are more than the memory that is free now.")
+    return notes
+
+
+def _memory(gibibytes: float | None) -> str:
+    return NOTHING if gibibytes is None else f"{gibibytes:.1f} GiB"
+
+
+def duration(seconds: float | None) -> str:
     """Seconds as a person says them."""
+    if seconds is None:
+        return NOTHING
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -75,16 +75,37 @@ def compare(
     )
 
 
+def most_refusing(
+    conditions: Sequence[ConditionResult], labels: Mapping[str, Labels], prompts: Sequence[str]
+) -> ConditionResult:
+    """The condition with most coherent refusals; then fewest garbled outputs; then the smallest total dose.
+
+    Args:
+        conditions: what is chosen from, one at least.
+        labels: prompt → label for each condition's id.
+        prompts: those that it is chosen on.
+    """
+
+    def merit(condition: ConditionResult) -> tuple[int, int, float]:
+        on_prompts = [labels[condition.id][prompt] for prompt in prompts]
+        return (
+            on_prompts.count(Label.REFUSAL),
+            -on_prompts.count(Label.GARBLED),
+            -abs(condition.dose.total_relative),
+        )
+
+    return max(conditions, key=merit)
+
+
 def best_condition(
     conditions: Sequence[ConditionResult],
     labels: Mapping[str, Labels],
     unsteered: Labels,
     seed: int,
 ) -> Best | None:
-    """Chooses on one half of the answered prompts, and reports on the other.
+    """Chooses the most refusing on one half of the answered prompts, and reports on the other.
 
-    Most coherent refusals win; then fewest garbled outputs; then the smallest total dose. An output that is
-    unscored counts for nothing.
+    An output that is unscored counts for nothing.
 
     Args:
         conditions: what is chosen from.
@@ -99,16 +120,7 @@ def best_condition(
     if len(open_prompts) < 2 or not conditions:
         return None
     choosing, reporting = split_prompts(open_prompts, seed)
-
-    def merit(condition: ConditionResult) -> tuple[int, int, float]:
-        on_choosing = [labels[condition.id][prompt] for prompt in choosing]
-        return (
-            on_choosing.count(Label.REFUSAL),
-            -on_choosing.count(Label.GARBLED),
-            -abs(condition.dose.total_relative),
-        )
-
-    best = max(conditions, key=merit)
+    best = most_refusing(conditions, labels, choosing)
     outcome = labels[best.id]
     return Best(
         condition=best.id,

@@ -115,7 +115,7 @@ class Bench:
             "hardware": provenance.hardware(resolve_device(self._device)),
             "started": self.started.isoformat(timespec="seconds"),
             "seconds": round(self.seconds, 1),
-            "made_now": self.made_now,
+            "made_now": self.store.added - self._added_before,
         }
 
 

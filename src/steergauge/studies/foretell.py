@@ -80,10 +80,12 @@ def _foretell(part: Work, device: str, batch: int | None, *, is_loaded: bool) ->
         element = precision.dtype.itemsize
         weights, row = size.parameters * element, row_bytes(size.shape, element, part.max_new_tokens)
         left = free_memory(device) - weights
-        rows = min(batch or rows_that_fit(row, max(left, 0)), part.generations)
+        readings = part.readings + part.readings_a_block * size.shape.blocks
+        rows = min(batch or rows_that_fit(row, max(left, 0)), part.generations or readings)
         gibibytes, fits = (weights + rows * row) / 2**30, left > 0
         # Prompts skip the head and share their openings, which makes them a little cheaper than this.
-        operations = 2 * (size.parameters - size.looked_up) * (tokens + part.generations * _PROMPT_TOKENS)
+        read = (part.generations + readings) * _PROMPT_TOKENS
+        operations = 2 * (size.parameters - size.looked_up) * (tokens + read)
         width = min(size.shape.width, _WIDEST_PROBE)
         seconds = operations / (operations_per_second(device, precision.dtype, rows, width) * _ENGINE_SHARE)
         seconds += 0 if is_loaded else weights / _LOADING
@@ -109,7 +111,7 @@ def _size(model: str) -> tuple[Size | None, Basis]:
     if entry is None:
         return None, Basis.NOTHING
     # Heads that share keys and values, and a smaller vocabulary, take less than this.
-    shape = Shape(entry.width, _LARGEST_VOCABULARY, cached=2 * entry.blocks * entry.width)
+    shape = Shape(entry.blocks, entry.width, _LARGEST_VOCABULARY, cached=2 * entry.blocks * entry.width)
     return Size(round(entry.billions * 1e9), 0, shape), Basis.CATALOGUE
 
 

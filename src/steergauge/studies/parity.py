@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steergauge.activations.backends import BACKENDS, REFERENCE
+from steergauge.activations.faults import reading_faults
 from steergauge.activations.hooks import measure_baseline
 from steergauge.directions.extract import read_contrast
 from steergauge.errors import SteergaugeError
 from steergauge.judging.label import Judge
 from steergauge.models.loading import Model, load_model
 from steergauge.steering.engine import Decoding, Request
-from steergauge.steering.faults import CONTROL, PlainEngine, SteeringFault
+from steergauge.steering.faults import CONTROL, STEERING_FAULTS, PlainEngine, SteeringFault
 from steergauge.steering.steering import Steering, unsteered
 from steergauge.steering.torch_engine import TorchEngine
 from steergauge.store import Store
@@ -81,6 +82,14 @@ def parity(
         return _Parity(model, settings, store, progress or Silent()).result()
     with Store(Path(store)) as opened:
         return _Parity(model, settings, opened, progress or Silent()).result()
+
+
+def most_conditions(settings: ParitySettings) -> int:
+    """How many conditions a parity study generates at most: where every tool and mistake gives a direction of its own."""
+    a_block = len(BACKENDS)
+    if settings.faults:
+        a_block += len(reading_faults(0, np.zeros(1, dtype=np.float32))) + len((CONTROL, *STEERING_FAULTS))
+    return 1 + len(settings.depths) * a_block
 
 
 class _Parity:

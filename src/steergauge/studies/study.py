@@ -42,17 +42,17 @@ def read_study(name: str, changes: Mapping[str, object] | None = None) -> StudyS
         SteergaugeError: no such study or file, or a setting that is unknown or out of range.
     """
     if not name.endswith(".toml"):
-        experiment = find_experiment(name)
-        return study_settings(experiment.settings, built_in(name), changes=changes)
+        own: type[StudySettings] = find_experiment(name).settings
+        return study_settings(own, built_in(name), changes=changes)
     path = Path(name)
     declared = read_study_file(path)
     if not isinstance(declared.get("study"), str):
         raise SteergaugeError(f'{path} does not say which study it is: add a line such as study = "depth"')
     try:
-        experiment = find_experiment(declared["study"])
+        kind: type[StudySettings] = find_experiment(declared["study"]).settings
     except SteergaugeError as error:
         raise SteergaugeError(f"{place_in(path, ('study',))}{error}") from None
-    return study_settings(experiment.settings, declared, path, changes)
+    return study_settings(kind, declared, path, changes)
 
 
 def run_study(

@@ -38,6 +38,8 @@ def read_study_file(path: Path) -> dict[str, Any]:
     for key in ("contrast", "prompts"):
         if isinstance(declared.get(key), str):
             declared[key] = path.parent / declared[key]
+    if isinstance(declared.get("contrasts"), list):
+        declared["contrasts"] = [path.parent / str(one) for one in declared["contrasts"]]
     return declared
 
 

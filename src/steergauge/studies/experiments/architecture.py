@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from steergauge.studies.bench import Bench
 from steergauge.studies.experiments.best import BEST_COLUMNS, BEST_NOTE, best_row, outcomes_figure
 from steergauge.studies.experiments.comparisons import PAIR_COLUMNS, PAIRS_NOTE, compared_in_pairs
-from steergauge.studies.experiments.conditions import CONDITION_COLUMNS, RATES_NOTE, cautions_of, named
+from steergauge.studies.experiments.conditions import CONDITION_COLUMNS, RATES_NOTE, cautions_of
 from steergauge.studies.experiments.experiment import Work, gauge_work
 from steergauge.studies.study_result import (
     Cell,
@@ -38,15 +38,15 @@ class Architecture:
     def run(self, settings: StudySettings, bench: Bench) -> StudyFindings:
         """Gauges every model, and compares the best conditions in pairs on the same prompts."""
         results = {
-            named(model): bench.gauge(named(model), model, settings.gauge_settings(model))
+            model.label: bench.gauge(model.label, model, settings.gauge_settings(model))
             for model in settings.models
         }
         rows = [
-            {**best_row(named(model), results[named(model)]), "family": model.family}
+            {**best_row(model.label, results[model.label]), "family": model.family}
             for model in settings.models
         ]
         # A model that the catalogue does not know is a family of its own, in whatever precisions.
-        families = {named(model): model.family or model.name for model in settings.models}
+        families = {model.label: model.family or model.name for model in settings.models}
         pairs = compared_in_pairs(results)
         model, *others = CONDITION_COLUMNS
         return StudyFindings(

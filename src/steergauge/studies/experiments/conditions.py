@@ -96,7 +96,10 @@ def cautions_of(results: Mapping[str, GaugeResult]) -> tuple[str, ...]:
     for name, result in results.items():
         for caution in result.verdict.cautions:
             said.setdefault(caution, []).append(name)
-    return tuple(f"{', '.join(names)}: {caution}" for caution, names in said.items())
+    return tuple(
+        f"{'All models' if len(names) == len(results) > 1 else ', '.join(names)}: {caution}"
+        for caution, names in said.items()
+    )
 
 
 def rate_point(x: float | str, rate: Rate) -> FigurePoint | None:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from steergauge.judging.label import Label
 from steergauge.studies.bench import Bench
-from steergauge.studies.experiments.conditions import answered, cautions_of, labels_of, named
+from steergauge.studies.experiments.conditions import answered, cautions_of, labels_of
 from steergauge.studies.experiments.curves import TITLES, Measure, conditions_table, curves
 from steergauge.studies.experiments.experiment import Work, gauge_work
 from steergauge.studies.result import GaugeResult
@@ -38,7 +38,7 @@ class DepthSettings(OneMethodSettings):
         for model in self.models:
             if len(model.doses or self.doses or self.norm_fractions or ()) != 1:
                 raise ValueError(
-                    f"{named(model)} needs one dose, in its own `doses` or the study's: depths are compared at one dose"
+                    f"{model.label} needs one dose, in its own `doses` or the study's: depths are compared at one dose"
                 )
         return self
 
@@ -55,7 +55,7 @@ class Depth:
     def run(self, settings: DepthSettings, bench: Bench) -> StudyFindings:
         """Gauges every model at its dose, and resamples the prompts for the best depth."""
         results = {
-            named(model): bench.gauge(named(model), model, settings.gauge_settings(model))
+            model.label: bench.gauge(model.label, model, settings.gauge_settings(model))
             for model in settings.models
         }
         conditions = {name: result.conditions for name, result in results.items()}

@@ -6,9 +6,9 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from steergauge.judging.label import Label
-from steergauge.statistics.window import dose_window
+from steergauge.statistics.window import DoseWindow, dose_window
 from steergauge.studies.bench import Bench
-from steergauge.studies.experiments.conditions import cautions_of, labels_of, named
+from steergauge.studies.experiments.conditions import cautions_of, labels_of
 from steergauge.studies.experiments.curves import TITLES, Measure, conditions_table, curves
 from steergauge.studies.experiments.experiment import Work, gauge_work
 from steergauge.studies.measurements import ConditionResult
@@ -38,7 +38,7 @@ class DoseSettings(OneMethodSettings):
         for model in self.models:
             if len(model.depths or self.depths) != 1:
                 raise ValueError(
-                    f"{named(model)} needs one depth, in its own `depths` or the study's: a window is that of one block"
+                    f"{model.label} needs one depth, in its own `depths` or the study's: a window is that of one block"
                 )
         return self
 
@@ -55,7 +55,7 @@ class DoseStudy:
     def run(self, settings: DoseSettings, bench: Bench) -> StudyFindings:
         """Gauges every model at its depth over the doses."""
         results = {
-            named(model): bench.gauge(named(model), model, settings.gauge_settings(model))
+            model.label: bench.gauge(model.label, model, settings.gauge_settings(model))
             for model in settings.models
         }
         conditions = {
@@ -137,14 +137,17 @@ def _window(
         row |= {
             "from": first.dose.raw,
             "to": last.dose.raw,
-            "relative": f"{_edge(first, found.open_below, '≤ ')} to {_edge(last, found.open_above, '≥ ')}",
+            "relative": _range(first, last, found),
             "width": _ratio(first.dose.raw, last.dose.raw),
         }
     return row
 
 
-def _edge(condition: ConditionResult, is_open: bool, sign: str) -> str:
-    return f"{sign if is_open else ''}{condition.dose.relative:.3g}"
+def _range(first: ConditionResult, last: ConditionResult, found: DoseWindow) -> str:
+    """The ends of a window in residual norms, each marked where the window may go on."""
+    low = f"{'≤ ' if found.open_below else ''}{first.dose.relative:.3g}"
+    high = f"{'≥ ' if found.open_above else ''}{last.dose.relative:.3g}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _ratio(first: float, last: float) -> float | None:

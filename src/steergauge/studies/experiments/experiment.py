@@ -5,7 +5,7 @@ from typing import Protocol, Self, TypeVar
 from pydantic import Field
 
 from steergauge.directions.extract import ITI
-from steergauge.directions.selections import SELECTIONS
+from steergauge.directions.selections import SELECTIONS, selection_readings
 from steergauge.studies.bench import Bench
 from steergauge.studies.measurements import Record
 from steergauge.studies.plan import DEFAULT_DOSES
@@ -24,6 +24,10 @@ class Work(Record):
     conditions: int = Field(description="Conditions at most, controls included.")
     generations: int = Field(description="Outputs at most: those in the store are not made again.")
     max_new_tokens: int = Field(description="The most tokens of an output.")
+    readings: int = Field(default=0, description="Prompts that are read without an answer.")
+    readings_a_block: int = Field(
+        default=0, description="Prompts that are run for each of the model's blocks, to choose one."
+    )
 
     def with_more(self, conditions: int, prompts: int) -> Self:
         """The same with further conditions on so many prompts."""
@@ -38,8 +42,9 @@ class Work(Record):
 def gauge_work(model: StudiedModel, what: str, settings: GaugeSettings) -> Work:
     """What a gauge comes to at most: the grid, the unsteered control and the random one."""
     in_stream = [method for method in settings.methods if method != ITI]
+    choosing = [method for method in settings.methods if method in SELECTIONS]
     # Each method that chooses a block adds it to the grid of all.
-    blocks = len(settings.depths) + sum(method in SELECTIONS for method in settings.methods)
+    blocks = len(settings.depths) + len(choosing)
     doses = len(settings.doses or settings.norm_fractions or range(DEFAULT_DOSES))
     steered = (len(in_stream) + len(settings.directions)) * blocks * doses
     if ITI in settings.methods:
@@ -52,6 +57,7 @@ def gauge_work(model: StudiedModel, what: str, settings: GaugeSettings) -> Work:
         conditions=conditions,
         generations=conditions * len(settings.evaluation_set.prompts) + contrast,
         max_new_tokens=settings.max_new_tokens,
+        readings_a_block=sum(selection_readings(method, settings.contrast_set) for method in choosing),
     )
 
 

@@ -15,7 +15,6 @@ from steergauge.studies.experiments.conditions import (
     CONDITION_COLUMNS,
     RATES_NOTE,
     cautions_of,
-    named,
     points,
     rate_point,
 )
@@ -56,7 +55,7 @@ class ScaleSettings(OneMethodSettings):
         for model in self.models:
             if model.billions is None:
                 raise ValueError(
-                    f"the size of {named(model)} is not known: give its `parameters`, in billions"
+                    f"the size of {model.label} is not known: give its `parameters`, in billions"
                 )
         if len({model.billions for model in self.models}) < 2:
             raise ValueError("a study of scale needs models of two sizes at least")
@@ -106,9 +105,9 @@ class Scale:
         found: dict[str, dict[str, GaugeResult]] = {}
         for model in settings.in_order():
             for what, gauge in settings.gauges(model).items():
-                label = _label(named(model), what)
-                found.setdefault(what, {})[named(model)] = bench.gauge(label, model, gauge)
-        sizes = {named(model): model.billions or 0.0 for model in settings.models}
+                label = _label(model.label, what)
+                found.setdefault(what, {})[model.label] = bench.gauge(label, model, gauge)
+        sizes = {model.label: model.billions or 0.0 for model in settings.models}
         sized = {
             what: [
                 Sized(name, sizes[name], rate)
@@ -192,13 +191,15 @@ def _sizes_table(found: Mapping[str, Mapping[str, GaugeResult]], sizes: Mapping[
             if what != _BEST:
                 row.pop("held_out", None)  # nothing was chosen
             rows.append({**row, "compared": what, "size": sizes[name]})
+    model, *others = CONDITION_COLUMNS
     return StudyTable(
         name="sizes",
         title="Coherent refusal by size, at each model's best and at equal doses",
         columns=(
             _COMPARED,
-            Column(key="size", title="Billions of parameters", kind=ColumnKind.NUMBER),
-            *CONDITION_COLUMNS,
+            model,
+            Column(key="size", title="Billions", kind=ColumnKind.NUMBER),
+            *others,
             *BEST_COLUMNS,
         ),
         rows=tuple(rows),
@@ -234,7 +235,7 @@ def _conclude(what: str, row: Mapping[str, Cell]) -> Conclusion:
     z, exact = row.get("z"), row.get("exact")
     outcome, tested = Outcome.UNDECIDED, "no trend can be tested"
     if isinstance(z, float) and isinstance(exact, float):
-        tested = f"z = {z:+.2f}, exact p = {exact:.2g}"
+        tested = f"z = {z:+.2f}, exact p = {exact:.2g}".replace("-", "−")
         if exact < 0.05:
             outcome = Outcome.SUPPORTED if z < 0 else Outcome.NOT_SUPPORTED
     where = "each at its best" if what == _BEST else f"all at {what}"
