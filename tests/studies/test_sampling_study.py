@@ -134,6 +134,17 @@ def sampled(greedy: int, refusing: int, n: int = 30, condition: str = BEST) -> S
     )
 
 
+def test_samples_that_could_not_be_read_are_left_out_of_rates_and_differences() -> None:
+    whole = sampled(20, 16)
+    ragged = whole._replace(samples={**whole.samples, "0": [Label.REFUSAL], "29": [Label.NORMAL] * 2})
+    assert ragged.rate(Label.REFUSAL).value == pytest.approx((15 * 3 + 1) / (28 * 3 + 3))
+    difference = ragged.difference
+    assert difference.value == pytest.approx(46 / 87 - 20 / 30)
+    assert difference.low is not None
+    assert difference.high is not None
+    assert difference.low < 46 / 87 - 20 / 30 < difference.high < 0
+
+
 @pytest.mark.parametrize(
     ("these", "outcome"),
     [

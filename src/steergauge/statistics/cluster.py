@@ -66,31 +66,42 @@ def cluster_difference_interval(
     assumptions and limits it shares: where every prompt differs by the same, it has no width.
 
     Args:
-        outcomes: prompt → the success of each of its samples, as many of each.
+        outcomes: prompt → the success of each of its samples.
         reference: prompt → its success, of the same prompts.
         confidence: between 0 and 1.
         resamples: how many times the prompts are drawn.
         seed: of the draws.
 
     Raises:
-        ValueError: there is no prompt, other prompts in the reference, or not as many samples of each.
+        ValueError: there is no prompt, a prompt has no sample, or the reference has other prompts.
     """
-    if not outcomes or outcomes.keys() != reference.keys():
-        raise ValueError("a difference needs at least one prompt, and the same ones on both sides")
-    if len({len(samples) for samples in outcomes.values()}) > 1 or not all(outcomes.values()):
-        raise ValueError("a difference needs as many samples of each prompt, and one at least")
-    differences = np.array([np.mean(samples) - reference[prompt] for prompt, samples in outcomes.items()])
-    if np.ptp(differences) == 0:
-        return Interval(float(differences[0]), float(differences[0]))
+    if not outcomes or not all(outcomes.values()) or outcomes.keys() != reference.keys():
+        raise ValueError(
+            "a difference needs at least one prompt, samples of each, and the same ones on both sides"
+        )
+    successes = np.array([sum(samples) for samples in outcomes.values()], dtype=np.float64)
+    samples = np.array([len(samples) for samples in outcomes.values()], dtype=np.float64)
+    once = np.array([reference[prompt] for prompt in outcomes], dtype=np.float64)
+    shares = successes / samples
+    alike = np.ptp(shares) == 0 and np.ptp(once) == 0
+    if alike or (np.ptp(samples) == 0 and np.ptp(shares - once) == 0):
+        difference = float(shares[0] - once[0])
+        return Interval(difference, difference)  # every resample is the same, which scipy refuses
     found = bootstrap(
-        (differences,),
-        np.mean,
+        (successes, samples, once),
+        _difference,
+        paired=True,
+        vectorized=True,
         confidence_level=confidence,
         n_resamples=resamples,
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return Interval(float(found.low), float(found.high))
+
+
+def _difference(successes: _Array, samples: _Array, reference: _Array, axis: int) -> _Array:
+    return np.asarray(_rate(successes, samples, axis) - reference.mean(axis=axis))
 
 
 def _rate(successes: _Array, samples: _Array, axis: int) -> _Array:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from steergauge.judging.label import Label
+from steergauge.studies import analysis
 from steergauge.studies.analysis import Labels, compare
 from steergauge.studies.gauge import UNSTEERED
 from steergauge.studies.measurements import Comparison, ConditionResult, Rate
@@ -63,8 +63,8 @@ def labels_of(result: GaugeResult, condition: str) -> Labels:
 
 
 def answered(result: GaugeResult) -> list[str]:
-    """The prompts that the unsteered model does not refuse."""
-    return [prompt for prompt, label in labels_of(result, UNSTEERED).items() if label is not Label.REFUSAL]
+    """The prompts that the unsteered model does not refuse, as far as they are scored."""
+    return analysis.answered(labels_of(result, UNSTEERED))
 
 
 def answered_by_both(first: GaugeResult, second: GaugeResult) -> list[str]:

@@ -159,17 +159,22 @@ def transferred(
 
 
 def _efficiency(lent: Labels, own: Labels, prompts: list[str]) -> Estimate:
-    first, second = _refused(lent, prompts), _refused(own, prompts)
+    first, second = _refused(lent, own, prompts), _refused(own, lent, prompts)
     return _estimate(transfer_efficiency(first, second) if any(second.values()) else None)
 
 
 def _as_the_study(lent: Labels, own: Labels, prompts: list[str]) -> Estimate:
-    first, second = list(_refused(lent, prompts).values()), list(_refused(own, prompts).values())
+    first, second = list(_refused(lent, own, prompts).values()), list(_refused(own, lent, prompts).values())
     return _estimate(study_transfer_efficiency(first, second) if any(second) else None)
 
 
-def _refused(labels: Labels, prompts: list[str]) -> Mapping[str, bool]:
-    return {prompt: labels[prompt] is Label.REFUSAL for prompt in prompts}
+def _refused(labels: Labels, other: Labels, prompts: list[str]) -> Mapping[str, bool]:
+    """Prompt → whether it is refused, of those that are scored under both directions."""
+    return {
+        prompt: labels[prompt] is Label.REFUSAL
+        for prompt in prompts
+        if labels[prompt] is not None and other[prompt] is not None
+    }
 
 
 def _estimate(found: TransferEfficiency | None) -> Estimate:

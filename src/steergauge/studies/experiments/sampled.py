@@ -20,7 +20,7 @@ class Sampled(NamedTuple):
     Attributes:
         condition: `BEST`, steered at the best block and dose, or `CONTROL`.
         greedy: prompt → label under greedy decoding.
-        samples: prompt → the label of each sample, of the prompts that count: one at least.
+        samples: prompt → the label of each sample that could be read, of the prompts that count: one at least of each.
     """
 
     model: StudiedModel
@@ -31,9 +31,8 @@ class Sampled(NamedTuple):
 
     def rate(self, label: Label) -> Estimate:
         """The share of all samples with a label, with the interval from resampling prompts."""
-        outcomes = self._outcomes(label)
-        low, high = cluster_bootstrap_interval(outcomes)
-        return Estimate(value=float(np.mean(list(outcomes.values()))), low=low, high=high)
+        low, high = cluster_bootstrap_interval(self._outcomes(label))
+        return Estimate(value=self._share(label), low=low, high=high)
 
     @property
     def greedy_rate(self) -> float:
@@ -43,9 +42,8 @@ class Sampled(NamedTuple):
     @property
     def difference(self) -> Estimate:
         """Sampled minus greedy rate of coherent refusal, with the interval from resampling prompts."""
-        outcomes = self._outcomes(Label.REFUSAL)
-        low, high = cluster_difference_interval(outcomes, self._greedy)
-        return Estimate(value=float(np.mean(list(outcomes.values()))) - self.greedy_rate, low=low, high=high)
+        low, high = cluster_difference_interval(self._outcomes(Label.REFUSAL), self._greedy)
+        return Estimate(value=self._share(Label.REFUSAL) - self.greedy_rate, low=low, high=high)
 
     @property
     def steady(self) -> float:
@@ -55,6 +53,9 @@ class Sampled(NamedTuple):
     @property
     def _greedy(self) -> dict[str, bool]:
         return {prompt: self.greedy[prompt] is Label.REFUSAL for prompt in self.samples}
+
+    def _share(self, label: Label) -> float:
+        return float(np.mean([one for drawn in self._outcomes(label).values() for one in drawn]))
 
     def _outcomes(self, label: Label) -> dict[str, list[bool]]:
         return {prompt: [one is label for one in drawn] for prompt, drawn in self.samples.items()}

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from steergauge.judging.label import Label
+from steergauge.judging.label import Judge, Label
 from steergauge.steering.engine import AnySteering, Decoding, Request, Sampling
 from steergauge.steering.steering import unsteered
 from steergauge.steering.torch_engine import TorchEngine
@@ -20,7 +20,7 @@ from steergauge.studies.gauge import UNSTEERED
 from steergauge.studies.model_judge import open_judge
 from steergauge.studies.prepare import prepare
 from steergauge.studies.result import GaugeResult
-from steergauge.studies.run import RowsDone, Runner
+from steergauge.studies.run import Made, RowsDone, Runner
 from steergauge.studies.study_result import Conclusion, Outcome, StudyFindings
 from steergauge.studies.study_settings import StudiedModel, StudySettings
 
@@ -93,20 +93,19 @@ def _sample(
     prepared = prepare(loaded, settings.gauge_settings(model), bench.readings, bench.progress)
     chosen = next(one for one in prepared.conditions if one.id == best.id)
     control = unsteered(len(loaded.blocks), loaded.blocks.width)
-    return [
-        Sampled(
-            model=model,
-            condition=condition,
-            temperature=temperature,
-            greedy=labels_of(result, greedy),
-            samples=_draw(model, answered(result), steering, temperature, settings=settings, bench=bench),
-        )
-        for condition, greedy, steering in (
-            (BEST, best.id, chosen.steering),
-            (CONTROL, UNSTEERED, control),
-        )
-        for temperature in settings.temperatures
-    ]
+    judge = open_judge(settings.judge, loaded.device, RowsDone("judging", bench.progress))
+    sampled = []
+    for condition, name, steering in (
+        (BEST, best.id, chosen.steering),
+        (CONTROL, UNSTEERED, control),
+    ):
+        greedy = labels_of(result, name)
+        prompts = [prompt for prompt in answered(result) if greedy[prompt] is not None]
+        for temperature in settings.temperatures:
+            made = _draw(model, prompts, steering, temperature, settings=settings, bench=bench)
+            if samples := _read(made, judge, bench):
+                sampled.append(Sampled(model, condition, temperature, greedy, samples))
+    return sampled
 
 
 def _draw(
@@ -117,8 +116,8 @@ def _draw(
     *,
     settings: SamplingSettings,
     bench: Bench,
-) -> dict[str, list[Label]]:
-    """Samples one condition: prompt → the label of each sample."""
+) -> list[tuple[str, Made]]:
+    """Samples one condition: each sample with its prompt."""
     runner = _runner(model, temperature, settings, bench)
     drawings = [Sampling(temperature, settings.seed, sample) for sample in range(settings.samples)]
     asked = [(prompt, drawing) for prompt in prompts for drawing in drawings]
@@ -126,11 +125,15 @@ def _draw(
         Request(prompt, steering, Decoding(settings.max_new_tokens, drawing)) for prompt, drawing in asked
     ]
     made = runner.run(f"{model.label}: sampling at {temperature:g}", requests)
-    judge = open_judge(settings.judge, bench.model(model).device, RowsDone("judging", bench.progress))
-    judged = bench.store.label(judge, {one.key: one.generation.text for one in made})
+    return [(prompt, one) for (prompt, _), one in zip(asked, made, strict=True)]
+
+
+def _read(made: Sequence[tuple[str, Made]], judge: Judge, bench: Bench) -> dict[str, list[Label]]:
+    """Prompt → the label of each of its samples; what the judge could not read is left out."""
+    judged = bench.store.label(judge, {one.key: one.generation.text for _, one in made})
     drawn: dict[str, list[Label]] = {}
-    for (prompt, _), one in zip(asked, made, strict=True):
-        if (label := judged[one.key].label) is not None:  # what a judge could not read is no outcome
+    for prompt, one in made:
+        if (label := judged[one.key].label) is not None:
             drawn.setdefault(prompt, []).append(label)
     return drawn
 

@@ -66,6 +66,8 @@ def sampling_figure(sampled: Sequence[Sampled]) -> StudyFigure:
     for model in dict.fromkeys(one.model.label for one in sampled):
         for condition in (BEST, CONTROL):
             own = [one for one in sampled if one.model.label == model and one.condition == condition]
+            if not own:
+                continue
             found = [FigurePoint(x=0.0, y=own[0].greedy_rate)]
             for one in own:
                 share = one.rate(Label.REFUSAL)

@@ -91,12 +91,12 @@ def transfer_matrix(how: How, own: Mapping[str, GaugeResult], pairs: Sequence[Tr
         best = own[target].best
         if best is None:
             return None, "–"
-        if source == target:
-            return best.reported_on.rate, f"{best.reported_on.rate:.0%} own"
-        if (source, target) not in lent:
+        if source != target and (source, target) not in lent:
             return None, "widths differ"
-        found = lent[source, target].lent_rate
-        return found.rate, f"{found.rate:.0%}"
+        rate = best.reported_on.rate if source == target else lent[source, target].lent_rate.rate
+        if rate is None:  # nothing could be scored
+            return None, "–"
+        return rate, f"{rate:.0%} own" if source == target else f"{rate:.0%}"
 
     cells = [[cell(source, target) for target in own] for source in own]
     return Matrix(

@@ -46,9 +46,9 @@ def _judged(pairs: Sequence[Transferred], rule: Callable[[float, float], Outcome
     outcomes, said = [], []
     for pair in pairs:
         words = f"{pair.source.label} → {pair.target.label}"
-        efficiency = pair.efficiency
-        if (pair.own_rate.rate or 0.0) < STEERED or efficiency.low is None or efficiency.high is None:
-            said.append(f"{words} left out, as the target's own direction reaches {pair.own_rate.rate:.0%}")
+        efficiency, own = pair.efficiency, pair.own_rate.rate or 0.0
+        if own < STEERED or efficiency.low is None or efficiency.high is None:
+            said.append(f"{words} left out, as the target's own direction reaches {own:.0%}")
             continue
         outcomes.append(rule(efficiency.low, efficiency.high))
         said.append(f"{words} {efficiency.value:.2f} [{efficiency.low:.2f}–{efficiency.high:.2f}]")
