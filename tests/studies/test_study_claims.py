@@ -24,7 +24,7 @@ from steergauge.studies.study_settings import StudiedModel
 
 YES, NO, OPEN = Outcome.SUPPORTED, Outcome.NOT_SUPPORTED, Outcome.UNDECIDED
 ALL, NONE = invented(Given(refused=PROMPTS)), invented(Given())
-HALF = invented(Given(refused=PROMPTS[::2]))
+HALF, THIRD = (invented(Given(refused=PROMPTS[::step])) for step in (2, 3))
 
 
 def outcomes(conclusions: Sequence[Conclusion]) -> dict[str, Outcome]:
@@ -63,7 +63,7 @@ def test_every_qwen_model_must_reach_sixty_percent_with_its_whole_interval() -> 
 def test_a_gate_needs_two_families_of_which_one_is_shut_and_one_is_wide() -> None:
     assert architecture(small=ALL, other=NONE)["binary-gate"] is YES
     assert architecture(small=ALL, other=ALL)["binary-gate"] is NO
-    assert architecture(small=ALL, other=HALF)["binary-gate"] is OPEN
+    assert architecture(small=ALL, other=THIRD)["binary-gate"] is OPEN
     assert architecture(small=ALL, large=NONE)["binary-gate"] is OPEN  # one family
     assert architecture(small=ALL, mine=NONE)["binary-gate"] is OPEN  # of no known family
     assert architecture(small=ALL, other=invalid(NONE))["binary-gate"] is OPEN
@@ -80,9 +80,9 @@ def pair(low: float, high: float) -> dict[str, Cell]:
 @pytest.mark.parametrize(
     ("best", "pairs", "equal", "expected"),
     [
-        (trend(-3, 0.01), [pair(-0.6, -0.3)], trend(-3, 0.01), [YES, YES]),
-        (trend(3, 0.01), [pair(0.3, 0.6)], trend(3, 0.049), [NO, NO]),
-        (trend(-1, 0.2), [pair(-0.3, 0.1)], trend(-1, 0.05), [OPEN, OPEN]),
+        (trend(-3.0, 0.01), [pair(-0.6, -0.3)], trend(-3.0, 0.01), [YES, YES]),
+        (trend(3.0, 0.01), [pair(0.3, 0.6)], trend(3.0, 0.049), [NO, NO]),
+        (trend(-1.0, 0.2), [pair(-0.3, 0.1)], trend(-1.0, 0.05), [OPEN, OPEN]),
         (trend(0.0, 1.0), [pair(-0.2, 0.2)], trend(0.0, 1.0), [NO, OPEN]),
         (trend(0.0, 1.0), [pair(-0.2, 0.2), {}], trend(None, None), [OPEN, OPEN]),
         (trend(None, None), [], trend(None, None), [OPEN, OPEN]),
