@@ -17,6 +17,8 @@ MODELS = {
     "qwen2.5-coder-1.5b": Behaviour(peak=0.4, strength=0.8, sensitivity=5, seed=8),
     "mistral-7b-v0.3": Behaviour(peak=0.6, strength=0.1, sensitivity=9, seed=9),
 }
+# Those whose gauges can be invented: the others read or steer a model themselves.
+INVENTED = ("architecture", "scale", "depth", "dose")
 WORD = "\x1b[31mα & 100% _of_ {it} \\end{tabular} <b>"
 
 

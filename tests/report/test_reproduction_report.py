@@ -10,10 +10,13 @@ import pytest
 from rich.console import Console
 
 from made_studies import study_result
+from steergauge.errors import SteergaugeError
 from steergauge.report.reproduction_page import reproduction_page, write_reproduction
 from steergauge.report.reproduction_terminal import render_reproduction
+from steergauge.report.study_files import write_study
 from steergauge.studies.claims import answer, claims
-from steergauge.studies.reproduction import Reproduction, answered
+from steergauge.studies.experiments.table import EXPERIMENTS
+from steergauge.studies.reproduction import Reproduction, answered, collect
 from steergauge.studies.study_result import Outcome
 
 from .example import HOSTILE
@@ -81,6 +84,29 @@ def test_its_folder_has_the_claims_and_a_folder_a_study(result: Reproduction, tm
     for study in result.studies:
         assert (tmp_path / "out" / study / "report.html").is_file()
         assert (tmp_path / "out" / study / "tables" / "one.csv").is_file()
+
+
+def test_answers_collected_from_the_folders_of_studies_are_those_of_one_run(
+    result: Reproduction, tmp_path: Path
+) -> None:
+    for name, study in result.studies.items():
+        write_study(study, tmp_path / name)
+    found = collect(tmp_path)
+    ours, theirs = ({one.claim.id: one.replication for one in each.answers} for each in (found, result))
+    assert ours == theirs
+    assert found.studies == result.studies
+    assert set(found.not_run) == set(EXPERIMENTS) - set(result.studies)
+
+
+def test_a_folder_of_another_study_or_of_none_is_refused(result: Reproduction, tmp_path: Path) -> None:
+    with pytest.raises(SteergaugeError, match="no study can run"):
+        collect(tmp_path)
+    write_study(result.studies["transfer"], tmp_path / "depth")
+    with pytest.raises(SteergaugeError, match="is a result of the study transfer"):
+        collect(tmp_path)
+    (tmp_path / "depth" / "result.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(SteergaugeError, match=r"result\.json is no result of a study"):
+        collect(tmp_path)
 
 
 def test_a_terminal_is_told_every_claim_and_what_did_not_run(result: Reproduction) -> None:

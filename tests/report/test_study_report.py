@@ -35,10 +35,10 @@ from steergauge.studies.study_result import (
 )
 
 from .example import HOSTILE
-from .study_example import study_example
+from .study_example import INVENTED, study_example
 
-STUDIES = {name: study_example(name) for name in EXPERIMENTS}
-HOSTILE_STUDIES = {name: study_example(name, hostile=True) for name in EXPERIMENTS}
+STUDIES = {name: study_example(name) for name in INVENTED}
+HOSTILE_STUDIES = {name: study_example(name, hostile=True) for name in INVENTED}
 MATRIX = Matrix(
     name="transfer",
     title="From & to",
@@ -159,7 +159,7 @@ def test_names_stand_over_lines_of_their_own_whatever_their_length() -> None:
 # Page
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", INVENTED)
 def test_nothing_hostile_stands_outside_escapes(name: str) -> None:
     html = study_page(HOSTILE_STUDIES[name])
     assert "<script>window" not in html
@@ -167,7 +167,7 @@ def test_nothing_hostile_stands_outside_escapes(name: str) -> None:
     assert "&lt;/script&gt;&lt;script&gt;window.hacked=1&lt;/script&gt;" in html
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", INVENTED)
 def test_every_table_and_figure_is_on_the_page_and_every_row_of_conditions_opens_its_outputs(
     name: str,
 ) -> None:
@@ -214,7 +214,7 @@ def test_equal_results_write_equal_pages() -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", INVENTED)
 def test_a_study_fits_the_terminal_and_no_number_is_cut(name: str, width: int) -> None:
     result = with_matrix(study_example(name, "qwen2.5-coder-0.5b", "mistral-7b-v0.3", LONG))
     text = printed(result, width)
@@ -237,7 +237,7 @@ def test_conclusions_notes_and_cautions_are_said() -> None:
         assert words in text
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", INVENTED)
 def test_a_terminal_gets_no_control_sequence_from_a_text(name: str) -> None:
     text = printed(with_matrix(HOSTILE_STUDIES[name]), 100)
     assert "\x1b" not in text
@@ -275,7 +275,7 @@ def test_no_text_can_end_a_cell_a_row_or_a_command() -> None:
     assert [escape(start) for start in ("[2ex]", "*x")] == ["{[}2ex]", "{*}x"]
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", INVENTED)
 def test_a_table_has_as_many_cells_a_row_as_columns_whatever_stands_in_it(name: str) -> None:
     for table in HOSTILE_STUDIES[name].tables:
         latex = table_latex(table)
@@ -323,7 +323,7 @@ def test_a_figure_is_set_from_numbers_with_names_as_labels_only() -> None:
 # Files
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", INVENTED)
 def test_a_folder_has_the_page_the_result_and_every_table_and_figure(name: str, tmp_path: Path) -> None:
     result = with_matrix(HOSTILE_STUDIES[name])
     assert write_study(result, tmp_path / "out") == tmp_path / "out" / "report.html"
@@ -339,7 +339,7 @@ def test_a_folder_has_the_page_the_result_and_every_table_and_figure(name: str, 
     assert told["study"] == name
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", INVENTED)
 def test_tables_and_outputs_read_back_from_csv_as_they_were(name: str, tmp_path: Path) -> None:
     result = HOSTILE_STUDIES[name]
     write_study(result, tmp_path)

@@ -9,7 +9,7 @@ from rich.console import Console
 from steergauge.cli.options import quiet_transformers, told_written
 
 
-def reproduce(
+def reproduce(  # noqa: PLR0917 - each is an option of the command line
     models: Annotated[
         str | None, typer.Option(help="The models at hand, with commas. Default: the small ones.")
     ] = None,
@@ -17,6 +17,10 @@ def reproduce(
     store: Annotated[Path, typer.Option(help="Where generations are kept.")] = Path("steergauge.db"),
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("reproduction"),
     plan: Annotated[bool, typer.Option("--plan", help="Say what it would take, and run nothing.")] = False,
+    collect: Annotated[
+        bool,
+        typer.Option("--collect", help="Run nothing: answer from the studies whose folders stand in --out."),
+    ] = False,
 ) -> None:
     """Runs every study of the paper, and says of each of its claims whether it is replicated."""
     changes: dict[str, object] = {}
@@ -24,6 +28,15 @@ def reproduce(
         changes["models"] = tuple(models.split(","))
     if max_new_tokens is not None:
         changes["max_new_tokens"] = max_new_tokens
+    if collect:
+        from steergauge.report.reproduction_page import write_answers
+        from steergauge.report.reproduction_terminal import render_reproduction
+        from steergauge.studies.reproduction import collect as collected
+
+        found = collected(out)
+        render_reproduction(found, Console())
+        told_written(write_answers(found, out))
+        return
     quiet_transformers()
     if plan:
         from steergauge.report.study_plan import render_plan

@@ -19,6 +19,15 @@ def write_reproduction(result: Reproduction, folder: Path) -> Path:
     """
     for name, study in result.studies.items():
         write_study(study, folder / name)
+    return write_answers(result, folder)
+
+
+def write_answers(result: Reproduction, folder: Path) -> Path:
+    """Writes all but the studies' own folders, which stand there already.
+
+    Returns:
+        The page.
+    """
     write_table(result.to_pandas(), folder / "claims.csv")
     write_json(result, folder / "result.json")
     page = folder / "index.html"

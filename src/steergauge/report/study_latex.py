@@ -77,7 +77,9 @@ def _float(
     headings: Sequence[str], cells: Sequence[Sequence[str]], aligned: Sequence[str], caption: str, label: str
 ) -> str:
     frame = pd.DataFrame([[escape(cell) for cell in row] for row in cells], columns=range(len(headings)))
-    styled = frame.style.hide(axis="index").relabel_index([escape(one) for one in headings], axis="columns")
+    # pandas takes labels for format strings.
+    labels = [escape(one).replace("{", "{{").replace("}", "}}") for one in headings]
+    styled = frame.style.hide(axis="index").relabel_index(labels, axis="columns")
     latex: str = styled.to_latex(
         hrules=True,
         column_format="".join(aligned),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError
 
 from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.loading import Model
@@ -134,6 +134,34 @@ def reproduce(
         except SteergaugeError as error:
             logger.warning("study %s did not run: %s", name, error)
             not_run[name] = str(error)
+    _require_some(studies, not_run)
+    return answered(studies, not_run)
+
+
+def collect(folder: Path) -> Reproduction:
+    """The answers from studies that ran one by one, perhaps on several machines: `FOLDER/NAME/result.json` of each.
+
+    Raises:
+        SteergaugeError: a result cannot be read, is of another study than its folder says, or there is none.
+    """
+    studies: dict[str, StudyResult] = {}
+    not_run: dict[str, str] = {}
+    for name in EXPERIMENTS:
+        path = folder / name / "result.json"
+        if not path.exists():
+            not_run[name] = f"{folder} has no {name}/result.json"
+            continue
+        try:
+            studies[name] = StudyResult.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValidationError) as error:
+            first = str(error).partition("\n")[0]
+            raise SteergaugeError(
+                f"{path} is no result of a study as this steergauge writes it: {first}"
+            ) from None
+        if studies[name].study != name:
+            raise SteergaugeError(
+                f"{path} is a result of the study {studies[name].study}: name its folder so"
+            )
     _require_some(studies, not_run)
     return answered(studies, not_run)
 

@@ -7,7 +7,7 @@ import pandas as pd
 from pydantic import ConfigDict, Field
 
 from steergauge.studies.measurements import Rate, Record
-from steergauge.studies.result import GaugeResult
+from steergauge.studies.result import GaugeResult, GenerationRecord
 
 SCHEMA: Literal["steergauge.study/1"] = "steergauge.study/1"
 
@@ -184,6 +184,11 @@ class StudyResult(StudyFindings):
     started: str = Field(description="When, UTC.")
     seconds: float = Field(description="How long it took, with what the store held already.")
     made_now: int = Field(description="Generations that the store did not hold.")
+
+    @property
+    def generations(self) -> list[GenerationRecord]:
+        """Every output of every gauge."""
+        return [generation for gauge in self.gauges.values() for generation in gauge.generations]
 
     def generations_to_pandas(self) -> pd.DataFrame:
         """One row a generation of every gauge, with the gauge's label first."""
