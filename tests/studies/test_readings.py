@@ -123,4 +123,4 @@ def test_a_bench_tells_gauges_with_other_given_directions_apart(phantom_model: M
         assert first is same
         assert bench.gauges == {"first": first, "same": first, "other": other}
         assert [one.digest for one in first.directions] != [one.digest for one in other.directions]
-        assert bench.made_now == len(store.to_pandas())
+        assert bench.provenance()["made_now"] == len(store.to_pandas())

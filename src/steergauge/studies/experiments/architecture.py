@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from steergauge.studies.bench import Bench
+from steergauge.studies.experiments.architecture_claims import answers
 from steergauge.studies.experiments.best import BEST_COLUMNS, BEST_NOTE, best_row, outcomes_figure
 from steergauge.studies.experiments.comparisons import PAIR_COLUMNS, PAIRS_NOTE, compared_in_pairs
 from steergauge.studies.experiments.conditions import CONDITION_COLUMNS, RATES_NOTE, cautions_of
@@ -67,7 +68,7 @@ class Architecture:
                 ),
             ),
             figures=(outcomes_figure("models", "Outcomes at each model's best block and dose", rows),),
-            conclusions=(_conclude(pairs, families),),
+            conclusions=(_conclude(pairs, families), *answers(settings.models, results)),
             cautions=cautions_of(results),
         )
 

@@ -10,6 +10,7 @@ from steergauge.judging.label import Label
 from steergauge.studies.bench import Bench
 from steergauge.studies.experiments.conditions import answered, cautions_of, labels_of
 from steergauge.studies.experiments.curves import TITLES, Measure, conditions_table, curves
+from steergauge.studies.experiments.depth_claims import BestDepth, answers
 from steergauge.studies.experiments.experiment import Work, gauge_work
 from steergauge.studies.result import GaugeResult
 from steergauge.studies.study_result import (
@@ -59,6 +60,7 @@ class Depth:
             for model in settings.models
         }
         conditions = {name: result.conditions for name, result in results.items()}
+        best = {name: best_depth(result, settings) for name, result in results.items()}
 
         def figure(measure: Measure) -> StudyFigure:
             return StudyFigure(
@@ -73,9 +75,10 @@ class Depth:
         return StudyFindings(
             tables=(
                 conditions_table(conditions, "depths", "Coherent refusal by depth, one dose a model"),
-                _best_depths(results, settings),
+                _best_depths(results, best, settings),
             ),
             figures=(figure("refusal"), figure("garbled")),
+            conclusions=answers(settings.models, results, best),
             cautions=cautions_of(results),
         )
 
@@ -100,7 +103,9 @@ def bootstrap_best(outcomes: Mapping[str, Sequence[bool]], resamples: int, seed:
     return dict(zip(outcomes, shares.tolist(), strict=True))
 
 
-def _best_depths(results: Mapping[str, GaugeResult], settings: DepthSettings) -> StudyTable:
+def _best_depths(
+    results: Mapping[str, GaugeResult], best: Mapping[str, BestDepth | None], settings: DepthSettings
+) -> StudyTable:
     return StudyTable(
         name="best",
         title="The best depth, and how certain it is",
@@ -112,7 +117,7 @@ def _best_depths(results: Mapping[str, GaugeResult], settings: DepthSettings) ->
             Column(key="certainty", title="Best in resamples", kind=ColumnKind.SHARE),
             Column(key="set", title="Depths that hold 95% of resamples"),
         ),
-        rows=tuple(_best_depth(name, result, settings) for name, result in results.items()),
+        rows=tuple(_best_row(name, result, best[name]) for name, result in results.items()),
         notes=(
             f"Prompts were resampled {settings.resamples:,} times, the same for all depths; depths that tie share a "
             "resample. Only prompts that the unsteered model answers count.",
@@ -122,12 +127,12 @@ def _best_depths(results: Mapping[str, GaugeResult], settings: DepthSettings) ->
     )
 
 
-def _best_depth(name: str, result: GaugeResult, settings: DepthSettings) -> dict[str, Cell]:
-    """Nothing but the model's name where it answers no prompt unsteered, or refuses none at any depth."""
+def best_depth(result: GaugeResult, settings: DepthSettings) -> BestDepth | None:
+    """The best depth of a model; None where it answers no prompt unsteered, or refuses none at any depth."""
     prompts = answered(result)
     most = max(condition.effect.count for condition in result.conditions)
     if not prompts or not most:
-        return {"model": name}
+        return None
     labels = {one.id: labels_of(result, one.id) for one in result.conditions}
     outcomes = {one: [of[prompt] is Label.REFUSAL for prompt in prompts] for one, of in labels.items()}
     shares = bootstrap_best(outcomes, settings.resamples, settings.seed)
@@ -138,13 +143,20 @@ def _best_depth(name: str, result: GaugeResult, settings: DepthSettings) -> dict
             break
         kept.append(condition.depth)
         held += shares[condition.id]
+    return BestDepth([one.depth for one in best], sum(shares[one.id] for one in best), kept)
+
+
+def _best_row(name: str, result: GaugeResult, best: BestDepth | None) -> dict[str, Cell]:
+    """Nothing but the model's name where it has no best depth."""
+    if best is None:
+        return {"model": name}
     return {
         "model": name,
-        "best": _percent([one.depth for one in best]),
-        "refusal": best[0].effect,
+        "best": _percent(best.depths),
+        "refusal": max((one.effect for one in result.conditions), key=lambda rate: rate.count),
         "held_out": result.best.reported_on if result.best else None,
-        "certainty": sum(shares[one.id] for one in best),
-        "set": _percent(kept),
+        "certainty": best.certainty,
+        "set": _percent(best.kept),
     }
 
 

@@ -10,6 +10,7 @@ from steergauge.statistics.window import DoseWindow, dose_window
 from steergauge.studies.bench import Bench
 from steergauge.studies.experiments.conditions import cautions_of, labels_of
 from steergauge.studies.experiments.curves import TITLES, Measure, conditions_table, curves
+from steergauge.studies.experiments.dose_claims import answers
 from steergauge.studies.experiments.experiment import Work, gauge_work
 from steergauge.studies.measurements import ConditionResult
 from steergauge.studies.result import GaugeResult
@@ -85,6 +86,7 @@ class DoseStudy:
                 _windows(results, conditions, settings.threshold),
             ),
             figures=(figure("refusal"), figure("garbled")),
+            conclusions=answers(settings.models, conditions),
             cautions=cautions_of(results),
         )
 

@@ -12,6 +12,7 @@ from steergauge.errors import SteergaugeError
 from steergauge.studies.bench import Bench
 from steergauge.studies.experiments.contests import Beside, beside, corrected
 from steergauge.studies.experiments.experiment import Work, gauge_work
+from steergauge.studies.experiments.method_claims import answers
 from steergauge.studies.experiments.method_tables import (
     choices_table,
     contests_table,
@@ -68,7 +69,7 @@ class Method:
         return StudyFindings(
             tables=(papers_table(first, measured), contests_table(first, measured), choices_table(measured)),
             figures=(rates_figure(first, measured),),
-            conclusions=conclude_methods(first, measured),
+            conclusions=(*conclude_methods(first, measured), *answers(first, measured)),
             cautions=(*nothing_left, *_cautions(measured)),
         )
 

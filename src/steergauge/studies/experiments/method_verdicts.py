@@ -15,13 +15,20 @@ def conclude_methods(first: str, all_beside: Sequence[Beside]) -> tuple[Conclusi
     conclusions = []
     for method in dict.fromkeys(one.method for one in all_beside):
         of_method = [one for one in all_beside if one.method == method]
-        conclusions.append(_as_good(first, method, of_method))
+        conclusions.append(as_good(first, method, of_method))
         if any(one.selection for one in of_method):
             conclusions.append(_loses_by_its_block(first, method, of_method))
     return tuple(conclusions)
 
 
-def _as_good(first: str, method: str, of_method: Sequence[Beside]) -> Conclusion:
+def as_good(first: str, method: str, of_method: Sequence[Beside]) -> Conclusion:
+    """Whether the first method refuses as much as another or more, each at its best swept block and dose.
+
+    Args:
+        first: the method that is compared with.
+        method: the other.
+        of_method: the other on every model.
+    """
     judged = _judged(of_method)
     pairs = [
         (held_out, whole)

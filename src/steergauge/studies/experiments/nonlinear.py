@@ -5,6 +5,7 @@ from typing import NamedTuple, Self
 from pydantic import Field, model_validator
 
 from steergauge.studies.bench import Bench
+from steergauge.studies.claims import answer
 from steergauge.studies.experiments.conditions import cautions_of, points, rate_point
 from steergauge.studies.experiments.experiment import Work, gauge_work
 from steergauge.studies.result import GaugeResult, VerdictName
@@ -69,7 +70,7 @@ class Nonlinear:
         return StudyFindings(
             tables=(_table(results, judged),),
             figures=(_figure(results, settings.threshold),),
-            conclusions=(_conclude(judged, settings.threshold),),
+            conclusions=(_conclude(judged),),
             cautions=cautions_of(results),
         )
 
@@ -117,18 +118,12 @@ def _gauge(settings: NonlinearSettings, model: StudiedModel) -> GaugeSettings:
     return settings.gauge_settings(model, head_doses=settings.head_doses)
 
 
-def _conclude(judged: dict[str, Judged], threshold: float) -> Conclusion:
+def _conclude(judged: dict[str, Judged]) -> Conclusion:
     outcomes = {one.outcome for one in judged.values()} - {Outcome.UNDECIDED}
-    return Conclusion(
-        claim="Where DIM fails, refusal is encoded in a way that a nonlinear method or attention heads steer.",
-        outcome=outcomes.pop() if len(outcomes) == 1 else Outcome.UNDECIDED,
-        rule=f"A model is a test where its verdict is not invalid and dim's held-out rate at its best condition is below "
-        f"{threshold:.0%}. Supported there: a method reaches {threshold:.0%} held out and refuses more than dim, exact McNemar, p < .05 "
-        f"after Holm's correction over the methods. Not supported there: the upper end of every method's 95% interval is below "
-        f"{threshold:.0%}. Over models: what all that decide agree on; undecided where none decides, or they disagree.",
-        evidence=" ".join(
-            f"{name}: {one.outcome}, {one.reason.rstrip('.')}." for name, one in judged.items()
-        ),
+    return answer(
+        "nonlinear",
+        outcomes.pop() if len(outcomes) == 1 else Outcome.UNDECIDED,
+        " ".join(f"{name}: {one.outcome}, {one.reason.rstrip('.')}." for name, one in judged.items()),
     )
 
 

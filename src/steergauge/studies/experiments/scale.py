@@ -19,6 +19,7 @@ from steergauge.studies.experiments.conditions import (
     rate_point,
 )
 from steergauge.studies.experiments.experiment import Work, gauge_work
+from steergauge.studies.experiments.scale_claims import answers
 from steergauge.studies.measurements import Rate
 from steergauge.studies.result import GaugeResult
 from steergauge.studies.settings import GaugeSettings
@@ -117,6 +118,8 @@ class Scale:
             for what, results in found.items()
         }
         trends = {what: trend_row(of) for what, of in sized.items()}
+        pairs = {what: compared_in_pairs(results) for what, results in found.items()}
+        at_best, _, at_relative = trends.values()
         families = sorted({model.family for model in settings.models if model.family})
         return StudyFindings(
             tables=(
@@ -126,16 +129,15 @@ class Scale:
                     name="pairs",
                     title="Sizes compared in pairs, on the same prompts",
                     columns=(_COMPARED, *PAIR_COLUMNS),
-                    rows=tuple(
-                        {"compared": what, **row}
-                        for what, results in found.items()
-                        for row in compared_in_pairs(results)
-                    ),
+                    rows=tuple({"compared": what, **row} for what, rows in pairs.items() for row in rows),
                     notes=(PAIRS_NOTE, "Holm’s correction is over the pairs of each way of comparing."),
                 ),
             ),
             figures=(_figure(sized),),
-            conclusions=tuple(_conclude(what, row) for what, row in trends.items()),
+            conclusions=(
+                *(_conclude(what, row) for what, row in trends.items()),
+                *answers(settings.models, (at_best, pairs[_BEST]), at_relative),
+            ),
             cautions=(
                 *(
                     [

@@ -11,6 +11,7 @@ from steergauge.directions.extract import read_contrast
 from steergauge.directions.methods import find_method
 from steergauge.directions.stability import ROBUST_COSINE, Design, Robustness
 from steergauge.studies.bench import Bench
+from steergauge.studies.claims import answer
 from steergauge.studies.experiments.contrast_sets import SeveralSetsSettings, sizes_in_words
 from steergauge.studies.experiments.experiment import Work
 from steergauge.studies.experiments.unused import refuse_unused
@@ -148,13 +149,10 @@ def _all_are(verdict: Robustness, designs: Sequence[Sequence[BlockRecord]]) -> b
 def _conclude(measured: dict[str, Measured]) -> Conclusion:
     judged = {name: judge(one) for name, one in measured.items()}
     outcomes = set(judged.values())
-    return Conclusion(
-        claim="The refusal direction is a fragile artifact: other contrast prompts give another direction.",
-        outcome=outcomes.pop() if len(outcomes) == 1 else Outcome.UNDECIDED,
-        rule=f"At the blocks of the depths. Supported on a model: the median cosine of disjoint halves is below {ROBUST_COSINE} at all of "
-        "them, in every set and method, and so is the cosine between sets. Not supported: these and the bootstrap's median are all "
-        f"at least {ROBUST_COSINE}. Undecided otherwise, and over models where they do not agree.",
-        evidence=" ".join(f"{name}: {judged[name]}, {_evidence(one)}." for name, one in measured.items()),
+    return answer(
+        "fragile-directions",
+        outcomes.pop() if len(outcomes) == 1 else Outcome.UNDECIDED,
+        " ".join(f"{name}: {judged[name]}, {_evidence(one)}." for name, one in measured.items()),
     )
 
 

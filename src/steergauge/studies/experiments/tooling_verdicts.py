@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from steergauge.studies.claims import answer
 from steergauge.studies.experiments.tooling_tables import best_block, compared_tools
 from steergauge.studies.fault_rule import LEAST_COSINE, SIGNIFICANT, STUDY_GAP
 from steergauge.studies.parity_result import ParityResult
@@ -19,17 +20,8 @@ def conclude_tools(results: Mapping[str, ParityResult]) -> Conclusion:
         outcome = Outcome.SUPPORTED
     else:
         outcome = Outcome.NOT_SUPPORTED if Outcome.NOT_SUPPORTED in outcomes else Outcome.UNDECIDED
-    return Conclusion(
-        claim="One algorithm gives another direction through nnsight than through PyTorch hooks, and other refusals.",
-        outcome=outcome,
-        rule=f"On a model, over the steered blocks. Supported: nnsight's direction refuses more or fewer prompts than that of hooks at "
-        f"some block, exact McNemar, p < {SIGNIFICANT} after Holm's correction over tools and blocks. Not supported: its cosine with that "
-        f"of hooks is at least {LEAST_COSINE} at every block of the model, the 95% interval of the difference lies within 20 points at "
-        f"every steered one, and there is something to lose: the direction read with hooks has at least {STUDY_GAP:.0%} refused at one. "
-        "Undecided otherwise, as where nnsight is not installed. Over models: supported where it is on one; else not supported where it "
-        "is that on one.",
-        evidence=" ".join(f"{name}: {outcome}, {why}." for name, (outcome, why) in judged.items()),
-    )
+    said = " ".join(f"{name}: {outcome}, {why}." for name, (outcome, why) in judged.items())
+    return answer("tooling-gap", outcome, said)
 
 
 def _nnsight(result: ParityResult) -> tuple[Outcome, str]:
