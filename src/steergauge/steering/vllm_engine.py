@@ -11,8 +11,10 @@ import torch
 
 from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.loading import Model
-from steergauge.steering.engine import Generation, Request, distinct
+from steergauge.steering.engine import AnySteering, Decoding, Generation, Request, distinct
+from steergauge.steering.probe import Probe
 from steergauge.steering.steering import Steering
+from steergauge.steering.vllm_canary import require_steering_arrives
 from steergauge.steering.vllm_worker import MARK, Seen, Watched
 
 logger = logging.getLogger(__name__)
@@ -77,7 +79,7 @@ class VllmEngine:
         self.version = f"1 (vllm {vllm.__version__}, torch {torch.__version__})"
         self.wave_rows = wave_rows or _ROWS
         self._sampling = vllm.SamplingParams
-        self._made = 0
+        self._waves = 0
         arguments = {
             "model": str(model.checkpoint.folder),
             "dtype": model.precision.value,
@@ -101,6 +103,7 @@ class VllmEngine:
         require_hooks_run(self._engine.vllm_config)
         self._longest = int(self._engine.vllm_config.model_config.max_model_len)
         self._engine.collective_rpc("steergauge_attach", args=(len(model.blocks),))
+        require_steering_arrives(model, self._watching)
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
         """Yields each request's generation as soon as it ends.
@@ -109,47 +112,25 @@ class VllmEngine:
             SteergaugeError: a prompt is too long for vLLM's memory, or attention heads are to be steered.
             InstrumentError: the logits are not finite, or a token went unsteered.
         """
-        if not requests:
-            return
-        steerings, steering_of = distinct([request.steering for request in requests])
-        if not all(isinstance(one, Steering) for one in steerings):
-            raise SteergaugeError(
-                "the engine vllm steers the residual stream, not single attention heads (iti): use --engine torch"
-            )
-        self._call("load", steerings)
-        prompts = [self._prompt(request) for request in requests]
-        wave, self._made = self._made, self._made + 1
-        waiting = {f"{wave}-{row}": row for row in range(len(requests))}
-        try:
-            for name, row in waiting.items():
-                parameters = self._parameters(requests[row], row, steering_of[row], len(prompts[row]))
-                self._engine.add_request(name, {"prompt_token_ids": prompts[row]}, parameters)
-            while waiting:
-                ended = {
-                    waiting.pop(output.request_id): output.outputs[0]
-                    for output in self._engine.step()
-                    if output.finished
-                }
-                # The last token that is written is never fed back.
-                fed = {row: len(prompts[row]) + len(made.token_ids) - 1 for row, made in ended.items()}
-                if ended:
-                    self._require_sound(requests, {row: len(prompts[row]) for row in ended}, fed)
-                for row, made in ended.items():
-                    yield row, self._generation(made.token_ids)
-        finally:
-            if waiting:
-                self._engine.abort_request(list(waiting))
+        if requests:
+            yield from self._run(requests)
 
-    def watching(
-        self, requests: Sequence[Request], rows: Collection[int], blocks: Collection[int]
-    ) -> tuple[dict[int, Generation], dict[tuple[int, int], Watched]]:
-        """The generations of requests, and what left some blocks of some of them, steered, by (row, block)."""
-        self._call("watch", rows, blocks)
-        made = dict(self.generate(requests))
-        watched: dict[tuple[int, int], Watched] = {}
-        for one in self._call("watched"):
-            watched.update(one)
-        return made, watched
+    def probe(self, prompt: str, steering: AnySteering, block: int) -> Probe:
+        """What a steering does to one prompt after a block, read in vLLM.
+
+        Raises:
+            SteergaugeError, InstrumentError: as `generate`.
+        """
+        tokens = self._prompt(Request(prompt, steering, Decoding(2)))
+        self._call("watch", [0], [block])
+        # The prompt's last token, again and again.
+        list(self._run([Request(prompt, steering, Decoding(2))], only=tokens[-1]))
+        watched = self._watched()[0, block]
+        prefill, both = (self._steered_tokens(0, fed) for fed in (len(tokens), len(tokens) + 1))
+        # Of a token that ran twice, the last.
+        last = {int(position): place for place, position in enumerate(watched.positions)}
+        order = [last[position] for position in range(len(tokens) + 1)]
+        return Probe(watched.streams[order], watched.magnitudes[order], True, prefill, both - prefill)
 
     def close(self) -> None:
         """Gives back vLLM's memory and ends its processes."""
@@ -158,6 +139,58 @@ class VllmEngine:
         self._engine.engine_core.shutdown()
         del self._engine
         cleanup_dist_env_and_memory()
+
+    def _run(self, requests: Sequence[Request], only: int | None = None) -> Iterator[tuple[int, Generation]]:
+        """Generates; if only one token may be written, that one."""
+        steerings, steering_of = distinct([request.steering for request in requests])
+        if not all(isinstance(one, Steering) for one in steerings):
+            raise SteergaugeError(
+                "the engine vllm steers the residual stream, not single attention heads (iti): use --engine torch"
+            )
+        prompts = [self._prompt(request) for request in requests]
+        self._call("load", steerings)
+        wave, self._waves = self._waves, self._waves + 1
+        waiting = {f"{wave}-{row}": row for row in range(len(requests))}
+        try:
+            for name, row in waiting.items():
+                mark = {
+                    "row": row,
+                    "steering": steering_of[row],
+                    "start": self._start(requests[row], prompts[row]),
+                }
+                self._engine.add_request(
+                    name, {"prompt_token_ids": prompts[row]}, self._parameters(requests[row], mark, only)
+                )
+            while waiting:
+                ended = {
+                    waiting.pop(output.request_id): output.outputs[0].token_ids
+                    for output in self._engine.step()
+                    if output.finished
+                }
+                # The last token that is written is never fed back.
+                fed = {row: len(prompts[row]) + len(written) - 1 for row, written in ended.items()}
+                self._require_sound(
+                    fed, {row: fed[row] - self._start(requests[row], prompts[row]) for row in fed}
+                )
+                for row, written in ended.items():
+                    yield row, self._generation(written)
+        finally:
+            if waiting:
+                self._engine.abort_request(list(waiting))
+
+    def _watching(
+        self, requests: Sequence[Request], rows: Collection[int], blocks: Collection[int]
+    ) -> tuple[dict[int, Generation], dict[tuple[int, int], Watched]]:
+        """The generations of requests, and what left some blocks of some of them, steered, by (row, block)."""
+        self._call("watch", rows, blocks)
+        made = dict(self._run(requests))
+        return made, self._watched()
+
+    def _watched(self) -> dict[tuple[int, int], Watched]:
+        watched: dict[tuple[int, int], Watched] = {}
+        for of_worker in self._call("watched"):
+            watched.update(of_worker)
+        return watched
 
     def _call(self, method: str, *arguments: Any) -> list[Any]:
         """One answer of each worker."""
@@ -173,34 +206,34 @@ class VllmEngine:
             )
         return ids
 
-    def _parameters(self, request: Request, row: int, steering: int, prompt_tokens: int) -> Any:
+    def _start(self, request: Request, prompt: Sequence[int]) -> int:
+        """The first steered token."""
+        return request.steering.positions.start(len(prompt), self.model.template.suffix_tokens)
+
+    def _parameters(self, request: Request, mark: Mapping[str, int], only: int | None) -> Any:
         """What vLLM is told of one request; the same decoding as the torch engine's."""
         from vllm.sampling_params import RequestOutputKind  # noqa: PLC0415
 
-        start = request.steering.positions.start(prompt_tokens, self.model.template.suffix_tokens)
         return self._sampling(
             temperature=0.0,
             max_tokens=request.decoding.max_new_tokens,
-            stop_token_ids=list(self.model.stop_tokens),
+            stop_token_ids=[] if only is not None else list(self.model.stop_tokens),
             ignore_eos=True,  # the model's stop tokens are all there are
+            allowed_token_ids=None if only is None else [only],
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
-            extra_args={MARK: {"row": row, "steering": steering, "start": start}},
+            extra_args={MARK: dict(mark)},
         )
 
-    def _generation(self, tokens: Sequence[int]) -> Generation:
-        text = self.model.tokenizer.decode(tokens, skip_special_tokens=True)
-        stopped = tokens[-1] in self.model.stop_tokens
-        return Generation(str(text), tuple(tokens), "stop" if stopped else "length")
+    def _generation(self, written: Sequence[int]) -> Generation:
+        text = self.model.tokenizer.decode(written, skip_special_tokens=True)
+        stopped = written[-1] in self.model.stop_tokens
+        return Generation(str(text), tuple(written), "stop" if stopped else "length")
 
-    def _require_sound(
-        self, requests: Sequence[Request], prompt_tokens: Mapping[int, int], fed: Mapping[int, int]
-    ) -> None:
-        """Finite logits, and every token steered, as each worker saw it."""
-        reports: list[dict[int, Seen]] = self._call("report", fed)
-        for row, tokens in fed.items():
-            positions = requests[row].steering.positions
-            start = positions.start(prompt_tokens[row], self.model.template.suffix_tokens)
+    def _require_sound(self, fed: Mapping[int, int], expected: Mapping[int, int]) -> None:
+        """Finite logits and the expected number of steered tokens, of rows to which so many were fed."""
+        reports: list[dict[int, Seen]] = self._call("report", fed) if fed else []
+        for row, tokens in expected.items():
             seen = [report[row] for report in reports]
             if not all(one.finite for one in seen):
                 raise InstrumentError(
@@ -208,11 +241,16 @@ class VllmEngine:
                     "use smaller doses, or a precision with more range (bfloat16, float32)"
                 )
             counts = {one.steered for one in seen if one.steered is not None}
-            if counts != {tokens - start}:
+            if counts != {tokens}:
                 raise InstrumentError(
                     f"{self.model.name}: {sorted(counts)} tokens went through the steered block of vLLM where "
-                    f"{tokens - start} should have: use --engine torch"
+                    f"{tokens} should have: use --engine torch"
                 )
+
+    def _steered_tokens(self, row: int, fed: int) -> int:
+        """How many of the first tokens of a row were steered."""
+        counts: list[int | None] = [report[row].steered for report in self._call("report", {row: fed})]
+        return next(count for count in counts if count is not None)
 
 
 def require_hooks_run(config: Any) -> None:

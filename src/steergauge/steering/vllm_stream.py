@@ -2,6 +2,7 @@
 
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from steergauge.errors import SteergaugeError
@@ -26,9 +27,7 @@ def decoder_layers(model: nn.Module, blocks: int) -> dict[int, nn.Module]:
         if isinstance(module, nn.ModuleList) and len(module) == blocks
     ]
     # A list inside another's layer, as of experts, is none of its own.
-    outer = [
-        module for path, module in lists if not any(path.startswith(f"{other}.") for other, _ in lists)
-    ]
+    outer = [module for path, module in lists if not any(path.startswith(f"{other}.") for other, _ in lists)]
     if len(outer) != 1:
         raise SteergaugeError(
             f"vLLM's {type(model).__name__} has {len(outer)} lists of {blocks} layers where one was expected, so it "
@@ -38,36 +37,15 @@ def decoder_layers(model: nn.Module, blocks: int) -> dict[int, nn.Module]:
     return {index: layer for index, layer in enumerate(outer[0]) if any(True for _ in layer.parameters())}
 
 
-def residual_stream(output: LayerOutput) -> Tensor:
-    """r_k, (tokens, width), in what a layer returned; a sum of two parts is taken in float32.
+def stream_parts(output: LayerOutput) -> tuple[Tensor, ...]:
+    """What a layer returned that r_k is the sum of: one or two tensors (tokens, width).
 
     Raises:
         SteergaugeError: it is neither a tensor nor two of one shape.
     """
-    if isinstance(output, Tensor):
-        return output
-    hidden, residual = _parts(output)
-    return hidden.float() + residual.float()
-
-
-def magnitude(output: LayerOutput) -> Tensor:
-    """The size of what r_k is the sum of, (tokens, width): its rounding is in proportion to that."""
-    if isinstance(output, Tensor):
-        return output.float().abs()
-    hidden, residual = _parts(output)
-    return hidden.float().abs() + residual.float().abs()
-
-
-def plus(output: LayerOutput, addition: Tensor) -> LayerOutput:
-    """What a layer returned, with something added to its stream; vLLM adds the residual to it later."""
-    if isinstance(output, Tensor):
-        return output + addition.to(output.dtype)
-    hidden, residual = _parts(output)
-    return hidden + addition.to(hidden.dtype), residual
-
-
-def _parts(output: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
     match output:
+        case Tensor():
+            return (output,)
         case (Tensor() as hidden, Tensor() as residual) if hidden.shape == residual.shape:
             return hidden, residual
     kinds = ", ".join(type(part).__name__ for part in output)
@@ -75,3 +53,15 @@ def _parts(output: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
         f"a decoder layer of vLLM returned ({kinds}) where (hidden, residual) or one tensor was expected, so the "
         "model cannot be steered there: use --engine torch"
     )
+
+
+def residual_stream(output: LayerOutput) -> Tensor:
+    """r_k, (tokens, width), in float32, which what a layer returned is the parts of."""
+    return torch.stack([part.float() for part in stream_parts(output)]).sum(dim=0)
+
+
+def plus(output: LayerOutput, addition: Tensor) -> LayerOutput:
+    """What a layer returned, with something added to its stream; vLLM adds the residual to it later."""
+    hidden, *residual = stream_parts(output)
+    steered = hidden + addition.to(hidden.dtype)
+    return (steered, *residual) if residual else steered

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from steergauge.errors import InstrumentError
 from steergauge.steering.intervention import Intervention
 from steergauge.steering.steering import Steering
-from steergauge.steering.vllm_stream import LayerOutput, decoder_layers, magnitude, plus, residual_stream
+from steergauge.steering.vllm_stream import LayerOutput, decoder_layers, plus, residual_stream, stream_parts
 
 MARK = "steergauge"
 """The key of a request's mark in its `SamplingParams.extra_args`."""
@@ -30,11 +30,16 @@ class Seen(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """What left a layer, after steering: positions (tokens,), streams and their magnitudes (tokens, width)."""
+    """What left a layer, after steering, of the tokens (tokens,) at some positions.
+
+    Attributes:
+        streams: r_k, (tokens, width).
+        magnitudes: the sizes of its parts added up, (tokens, width): what its rounding is in proportion to.
+    """
 
     positions: NDArray[np.int64]
-    streams: NDArray[np.float32]
-    magnitudes: NDArray[np.float32]
+    streams: NDArray[np.float64]
+    magnitudes: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,9 @@ class RunnerSteering:
         """Reads what the passes so far left on the device: not at every step, which would wait for it."""
         for step in self._passed:
             counted = step.intervention.steered_tokens.cpu().numpy() > 0
-            for row, position in zip(step.rows[counted].tolist(), step.positions[counted].tolist(), strict=True):
+            for row, position in zip(
+                step.rows[counted].tolist(), step.positions[counted].tolist(), strict=True
+            ):
                 self._steered.setdefault(row, set()).add(position)
         for rows, finite in self._logits:
             self._not_finite.update(row for row, one in zip(rows, finite.tolist(), strict=True) if not one)
@@ -163,14 +170,15 @@ class RunnerSteering:
         rows, blocks = self._watching
         if block not in blocks:
             return
-        streams, magnitudes = residual_stream(output).float().cpu(), magnitude(output).cpu()
+        parts = torch.stack([part.double().cpu() for part in stream_parts(output)]).numpy()
         for row in set(rows).intersection(step.rows.tolist()):
             here = step.rows == row
-            kept = Watched(step.positions[here], streams[here].numpy(), magnitudes[here].numpy())
+            mine = parts[:, here]
+            kept = Watched(step.positions[here], mine.sum(axis=0), np.abs(mine).sum(axis=0))
             self._watched.setdefault((row, block), []).append(kept)
 
     def _judged_logits(self, *arguments: Any, **keywords: Any) -> Tensor | None:
-        """vLLM's logits, (requests, vocabulary), noted whether they are finite."""
+        """VLLM's logits, (requests, vocabulary), noted whether they are finite."""
         logits: Tensor | None = self._compute_logits(*arguments, **keywords)
         rows, self._sampling = self._sampling, None
         if logits is not None and rows is not None:
