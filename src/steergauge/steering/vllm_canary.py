@@ -111,4 +111,5 @@ def _prompt_tokens(model: Model) -> int:
 
 def _at(watched: Watched, position: int) -> NDArray[np.float64]:
     """The stream at one position; of one that ran twice, the last."""
-    return watched.streams[np.flatnonzero(watched.positions == position)[-1]]
+    stream: NDArray[np.float64] = watched.streams[np.flatnonzero(watched.positions == position)[-1]]
+    return stream

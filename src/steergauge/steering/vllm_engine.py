@@ -226,7 +226,7 @@ class VllmEngine:
         )
 
     def _generation(self, written: Sequence[int]) -> Generation:
-        text = self.model.tokenizer.decode(written, skip_special_tokens=True)
+        text = self.model.tokenizer.decode(list(written), skip_special_tokens=True)
         stopped = written[-1] in self.model.stop_tokens
         return Generation(str(text), tuple(written), "stop" if stopped else "length")
 

@@ -20,7 +20,7 @@ def decoder_layers(model: nn.Module, blocks: int) -> dict[int, nn.Module]:
     Raises:
         SteergaugeError: there is not exactly one list of so many layers.
     """
-    text = model.get_language_model() if hasattr(model, "get_language_model") else model
+    text: nn.Module = model.get_language_model() if hasattr(model, "get_language_model") else model  # type: ignore[operator]
     lists = [
         (path, module)
         for path, module in text.named_modules()

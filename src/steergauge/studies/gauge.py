@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -24,9 +25,9 @@ from steergauge.statistics.comparisons import adjust_holm
 from steergauge.steering.checks import Outcome, check_instrument
 from steergauge.steering.class_means import class_means
 from steergauge.steering.dose import Yardsticks
-from steergauge.steering.engine import AnySteering, Decoding, Request
+from steergauge.steering.engine import AnySteering, Decoding, Engine, Request
+from steergauge.steering.engines import choose_engine, running_engine
 from steergauge.steering.steering import unsteered
-from steergauge.steering.torch_engine import TorchEngine
 from steergauge.store import Store
 from steergauge.studies import provenance
 from steergauge.studies.analysis import (
@@ -64,6 +65,7 @@ def gauge(
     *,
     store: Store | Path | str = "steergauge.db",
     progress: Progress | None = None,
+    engine: str = "auto",
 ) -> GaugeResult:
     """Measures how steerable a model is by the study's protocol (paper, section 3).
 
@@ -72,6 +74,7 @@ def gauge(
         settings: the protocol; the study's unless said otherwise.
         store: where generations are kept and found again.
         progress: is told how the sweep goes on.
+        engine: `torch`, `vllm` or `auto`.
 
     Raises:
         SteergaugeError: a setting, the model or the store cannot be used; the message says why.
@@ -79,21 +82,26 @@ def gauge(
     """
     model = load_model(model) if isinstance(model, str) else model
     settings = settings or GaugeSettings()
-    if isinstance(store, Store):
-        return _Gauge(model, settings, store, progress or Silent()).result()
-    with Store(Path(store)) as opened:
-        return _Gauge(model, settings, opened, progress or Silent()).result()
+    choice = choose_engine(engine, model.device, steers_heads=ITI in settings.methods)
+    logger.info("engine: %s (%s)", *choice)
+    with (
+        nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as opened,
+        running_engine(choice, model, settings.wave_rows, settings.max_new_tokens) as running,
+    ):
+        return _Gauge(model, settings, opened, progress or Silent(), running).result()
 
 
 class _Gauge:
     """One run of the gauge, stage by stage."""
 
-    def __init__(self, model: Model, settings: GaugeSettings, store: Store, progress: Progress) -> None:
+    def __init__(
+        self, model: Model, settings: GaugeSettings, store: Store, progress: Progress, engine: Engine
+    ) -> None:
         self.model, self.settings, self.store, self.progress = model, settings, store, progress
+        self.engine = engine
         self.prompts = [prompt.text for prompt in settings.evaluation_set.prompts]
         self.judge: Judge = find_judge(settings.judge)
         self.decoding = Decoding(settings.max_new_tokens)
-        self.engine = TorchEngine(model, settings.wave_rows, settings.max_new_tokens)
         self.control = unsteered(len(model.blocks), model.blocks.width)
         self.started, self._clock = datetime.now(UTC), time.monotonic()
 
