@@ -29,7 +29,7 @@ pytest.importorskip("vllm", reason="vLLM is not installed (docs/engines.md says 
 EVALUATION = [prompt.text for prompt in study_evaluation_set().prompts]
 WIDTH = 128  # heads of 32: vLLM has no narrower ones on a CPU
 # Layers that return (hidden, residual), and one tensor.
-FAMILIES = ("qwen2", "llama", "gemma2", "gpt2", "gpt-neox")
+FAMILIES = ("qwen2", "llama", "qwen3", "gpt2", "gpt-neox")
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from textwrap import shorten
 from typing import Any
 
 import psutil
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 _ROWS = 256
 # Tokens a row that keys and values are kept for on a CPU, when nothing shorter is known.
 _PROMPT_TOKENS = 64
+_LEAST_MEMORY = 1 << 28
 _ENVIRONMENT = {
     # The engine runs in this process, so what a hook raises is seen here.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -97,13 +99,18 @@ class VllmEngine:
         try:
             self._engine = vllm.LLMEngine.from_engine_args(vllm.EngineArgs(**arguments))
         except Exception as error:  # of many kinds, at many places
+            _clean_up()
             raise SteergaugeError(
                 f"vLLM cannot run {model.name} in {model.precision}: {_first_line(error)}; use --engine torch"
             ) from error
-        require_hooks_run(self._engine.vllm_config)
-        self._longest = int(self._engine.vllm_config.model_config.max_model_len)
-        self._engine.collective_rpc("steergauge_attach", args=(len(model.blocks),))
-        require_steering_arrives(model, self._watching)
+        try:
+            require_hooks_run(self._engine.vllm_config)
+            self._longest = int(self._engine.vllm_config.model_config.max_model_len)
+            self._engine.collective_rpc("steergauge_attach", args=(len(model.blocks),))
+            require_steering_arrives(model, self._watching)
+        except BaseException:
+            self.close()
+            raise
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
         """Yields each request's generation as soon as it ends.
@@ -134,11 +141,9 @@ class VllmEngine:
 
     def close(self) -> None:
         """Gives back vLLM's memory and ends its processes."""
-        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory  # noqa: PLC0415
-
         self._engine.engine_core.shutdown()
         del self._engine
-        cleanup_dist_env_and_memory()
+        _clean_up()
 
     def _run(self, requests: Sequence[Request], only: int | None = None) -> Iterator[tuple[int, Generation]]:
         """Generates; if only one token may be written, that one."""
@@ -287,11 +292,16 @@ def _memory(model: Model, max_new_tokens: int) -> dict[str, Any]:
     width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     token = 2 * text.num_hidden_layers * heads * width * model.precision.dtype.itemsize
     wanted = _ROWS * (_PROMPT_TOKENS + max_new_tokens) * token
-    return {"kv_cache_memory_bytes": max(_LEAST, min(wanted, psutil.virtual_memory().available // 4))}
+    return {"kv_cache_memory_bytes": max(_LEAST_MEMORY, min(wanted, psutil.virtual_memory().available // 4))}
 
 
-_LEAST = 1 << 28
+def _clean_up() -> None:
+    """Ends what vLLM leaves in the process, so that another engine can start in it."""
+    from vllm.distributed.parallel_state import cleanup_dist_env_and_memory  # noqa: PLC0415
+
+    cleanup_dist_env_and_memory()
 
 
 def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return shorten(line, 200, placeholder=" …")
