@@ -148,7 +148,7 @@ def test_a_wave_that_is_left_leaves_nothing_behind(engine: VllmEngine) -> None:
     requests = mixed(8)
     begun = engine.generate(requests)
     next(begun)
-    begun.close()
+    del begun
     assert generations(engine, requests) == run(engine.model, requests)
 
 

@@ -43,9 +43,9 @@ STEERINGS = [
 @torch.inference_mode()
 def by_hand(model: FusedModel, tokens: list[int], one: Steering, start: int) -> Tensor:
     """The last streams of tokens, (tokens, width), with the stream in one piece."""
-    stream = model.embed(torch.tensor(tokens))
+    stream: Tensor = model.embed(torch.tensor(tokens))
     for block, layer in enumerate(model.layers):
-        stream = stream + torch.tanh(layer.mix(stream))  # type: ignore[operator,union-attr]
+        stream = stream + torch.tanh(layer.mix(stream))  # type: ignore[operator]
         if block in one.blocks:
             amount = float(one.coefficients[block])
             moved = by_definition(one.operation, torch.from_numpy(one.vector), amount, stream[start:])
@@ -181,7 +181,7 @@ def test_where_another_worker_holds_the_first_block_nothing_is_counted() -> None
     model = FusedModel()
     model.layers[0] = nn.Identity()  # as vLLM leaves a placeholder
     assert list(decoder_layers(model, BLOCKS)) == [1, 2, 3]
-    model.layers[0].forward = lambda hidden, residual: (hidden, torch.zeros_like(hidden))  # type: ignore[method-assign]
+    model.layers[0].forward = lambda hidden, residual: (hidden, torch.zeros_like(hidden))
     runner = FusedRunner(model)
     worker = attached(runner, STEERINGS)
     runner.add("here", [1, 2], row=0, steering=1)

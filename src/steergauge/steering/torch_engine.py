@@ -15,6 +15,7 @@ from steergauge.models.loading import Model
 from steergauge.steering.engine import Generation, Request, distinct
 from steergauge.steering.growing_cache import growing_cache
 from steergauge.steering.intervene import intervene
+from steergauge.steering.memory import key_value_bytes
 from steergauge.steering.positions import Positions, steered_tokens
 
 logger = logging.getLogger(__name__)
@@ -169,11 +170,8 @@ def _without_prefix(ids: Tensor, mask: Tensor, shared: int) -> tuple[Tensor, Ten
 def _rows_that_fit(model: Model, max_new_tokens: int) -> int:
     """A power of two whose keys, values and logits take at most half of the free memory."""
     text = model.module.config.get_text_config()
-    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     element = model.precision.dtype.itemsize
-    tokens = _PROMPT_TOKENS + max_new_tokens
-    cached = 2 * text.num_hidden_layers * heads * width * tokens * element
+    cached = key_value_bytes(model) * (_PROMPT_TOKENS + max_new_tokens)
     # Narrowing the cache holds it twice for a moment; logits are held beside their maxima.
     row = 2 * cached + 2 * text.vocab_size * element + 8 * _PROMPT_TOKENS * text.hidden_size * element
     if model.device.startswith("cuda"):

@@ -13,6 +13,7 @@ import torch
 from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.steering.engine import AnySteering, Decoding, Generation, Request, distinct
+from steergauge.steering.memory import key_value_bytes
 from steergauge.steering.probe import Probe
 from steergauge.steering.steering import Steering
 from steergauge.steering.vllm_canary import require_steering_arrives
@@ -287,11 +288,7 @@ def _memory(model: Model, max_new_tokens: int) -> dict[str, Any]:
     if model.device.startswith("cuda"):
         free, total = torch.cuda.mem_get_info(model.device)
         return {"gpu_memory_utilization": round(0.9 * free / total, 3)}
-    text = model.module.config.get_text_config()
-    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    token = 2 * text.num_hidden_layers * heads * width * model.precision.dtype.itemsize
-    wanted = _ROWS * (_PROMPT_TOKENS + max_new_tokens) * token
+    wanted = _ROWS * (_PROMPT_TOKENS + max_new_tokens) * key_value_bytes(model)
     return {"kv_cache_memory_bytes": max(_LEAST_MEMORY, min(wanted, psutil.virtual_memory().available // 4))}
 
 
