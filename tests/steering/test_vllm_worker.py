@@ -131,17 +131,19 @@ def test_a_row_whose_logits_are_not_finite_is_told_from_the_others() -> None:
 def test_what_leaves_a_block_is_kept_of_the_rows_asked_for() -> None:
     runner = FusedRunner()
     worker = attached(runner, STEERINGS)
+    worker.load(STEERINGS, [1], [BLOCKS - 1])
     runner.add("a", [1, 2, 3], row=0, steering=0)
     runner.add("b", [4, 5], row=1, steering=1)
-    worker.watch([1], [BLOCKS - 1])
     streams = [runner.step({"a": range(3), "b": range(1)})["b"], runner.step({"b": range(1, 2)})["b"]]
     kept = worker.watched()
-    runner.step({"b": range(1)})
-    assert list(kept) == list(worker.watched()) == [(1, BLOCKS - 1)]  # and nothing since
+    assert list(kept) == [(1, BLOCKS - 1)]
     watched = kept[1, BLOCKS - 1]
     assert watched.positions.tolist() == [0, 1]
     np.testing.assert_allclose(watched.streams, torch.cat(streams).numpy(), rtol=1e-5, atol=1e-6)
     assert (watched.magnitudes >= np.abs(watched.streams)).all()
+    worker.load(STEERINGS)
+    runner.step({"b": range(1)})
+    assert worker.watched() == {}
 
 
 def test_tokens_that_were_not_scheduled_are_refused() -> None:

@@ -1,6 +1,6 @@
 """The fast engine: vLLM, with a steering of its own for every request of the running batch."""
 
-import logging
+import math
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -19,12 +19,12 @@ from steergauge.steering.steering import Steering
 from steergauge.steering.vllm_canary import require_steering_arrives
 from steergauge.steering.vllm_worker import MARK, Seen, Watched
 
-logger = logging.getLogger(__name__)
-
 # Requests that run at once; the others of a wave wait their turn.
-_ROWS = 256
-# Tokens a row that keys and values are kept for on a CPU, when nothing shorter is known.
+_MOST_ROWS = 256
+# Prompt tokens beside the new ones, for the memory of a CPU; where they do not suffice, rows wait or start anew.
 _PROMPT_TOKENS = 64
+# On a CPU, keys and values are kept in blocks of so many tokens.
+_BLOCK = 128
 _LEAST_MEMORY = 1 << 28
 _ENVIRONMENT = {
     # The engine runs in this process, so what a hook raises is seen here.
@@ -44,7 +44,10 @@ def is_installed() -> bool:
 class VllmEngine:
     """Greedy decoding through vLLM, of the checkpoint, precision and template of a loaded model.
 
-    Attributes:
+    Args:
+        model: what runs; its own module is the reference of the checks.
+        wave_rows: rows of a wave; None for as many as run at once.
+        max_new_tokens: for the estimate of memory.
         options: what else vLLM's `EngineArgs` take, such as `tensor_parallel_size`.
 
     Raises:
@@ -80,7 +83,7 @@ class VllmEngine:
             )
         self.model = model
         self.version = f"1 (vllm {vllm.__version__}, torch {torch.__version__})"
-        self.wave_rows = wave_rows or _ROWS
+        self.wave_rows = wave_rows or _MOST_ROWS
         self._sampling = vllm.SamplingParams
         self._waves = 0
         arguments = {
@@ -88,24 +91,26 @@ class VllmEngine:
             "dtype": model.precision.value,
             "skip_tokenizer_init": True,  # tokens go in and come out
             "max_model_len": -1,  # what fits
-            "max_num_seqs": _ROWS,
+            "max_num_seqs": min(self.wave_rows, _MOST_ROWS),
             "enforce_eager": True,  # compiled code does not call hooks
             "enable_prefix_caching": False,  # keys and values are found by tokens, not by steering
-            "disable_log_stats": True,
             "use_tqdm_on_load": False,
             "worker_extension_cls": "steergauge.steering.vllm_worker.SteeringWorker",
-            **_memory(model, max_new_tokens),
+            **_memory(model, min(self.wave_rows, _MOST_ROWS), max_new_tokens),
             **(options or {}),
         }
         try:
-            self._engine = vllm.LLMEngine.from_engine_args(vllm.EngineArgs(**arguments))
+            configuration = vllm.EngineArgs(**arguments).create_engine_config()
+            require_hooks_run(configuration)
+            self._engine = vllm.LLMEngine.from_vllm_config(configuration, disable_log_stats=True)
+        except SteergaugeError:
+            raise
         except Exception as error:  # of many kinds, at many places
             _clean_up()
             raise SteergaugeError(
                 f"vLLM cannot run {model.name} in {model.precision}: {_first_line(error)}; use --engine torch"
             ) from error
         try:
-            require_hooks_run(self._engine.vllm_config)
             self._longest = int(self._engine.vllm_config.model_config.max_model_len)
             self._engine.collective_rpc("steergauge_attach", args=(len(model.blocks),))
             require_steering_arrives(model, self._watching)
@@ -130,9 +135,8 @@ class VllmEngine:
             SteergaugeError, InstrumentError: as `generate`.
         """
         tokens = self._prompt(Request(prompt, steering, Decoding(2)))
-        self._call("watch", [0], [block])
         # The prompt's last token, again and again.
-        list(self._run([Request(prompt, steering, Decoding(2))], only=tokens[-1]))
+        list(self._run([Request(prompt, steering, Decoding(2))], only=tokens[-1], watch=([0], [block])))
         watched = self._watched()[0, block]
         prefill, both = (self._steered_tokens(0, fed) for fed in (len(tokens), len(tokens) + 1))
         # Of a token that ran twice, the last.
@@ -146,15 +150,20 @@ class VllmEngine:
         del self._engine
         _clean_up()
 
-    def _run(self, requests: Sequence[Request], only: int | None = None) -> Iterator[tuple[int, Generation]]:
-        """Generates; if only one token may be written, that one."""
+    def _run(
+        self,
+        requests: Sequence[Request],
+        only: int | None = None,
+        watch: tuple[Collection[int], Collection[int]] = ((), ()),
+    ) -> Iterator[tuple[int, Generation]]:
+        """Generates; if only one token may be written, that one. Watches some blocks of some rows."""
         steerings, steering_of = distinct([request.steering for request in requests])
         if not all(isinstance(one, Steering) for one in steerings):
             raise SteergaugeError(
                 "the engine vllm steers the residual stream, not single attention heads (iti): use --engine torch"
             )
         prompts = [self._prompt(request) for request in requests]
-        self._call("load", steerings)
+        self._call("load", steerings, *watch)
         wave, self._waves = self._waves, self._waves + 1
         waiting = {f"{wave}-{row}": row for row in range(len(requests))}
         try:
@@ -188,8 +197,7 @@ class VllmEngine:
         self, requests: Sequence[Request], rows: Collection[int], blocks: Collection[int]
     ) -> tuple[dict[int, Generation], dict[tuple[int, int], Watched]]:
         """The generations of requests, and what left some blocks of some of them, steered, by (row, block)."""
-        self._call("watch", rows, blocks)
-        made = dict(self._run(requests))
+        made = dict(self._run(requests, watch=(rows, blocks)))
         return made, self._watched()
 
     def _watched(self) -> dict[tuple[int, int], Watched]:
@@ -283,12 +291,13 @@ def require_hooks_run(config: Any) -> None:
         )
 
 
-def _memory(model: Model, max_new_tokens: int) -> dict[str, Any]:
+def _memory(model: Model, rows: int, max_new_tokens: int) -> dict[str, Any]:
     """How much memory vLLM takes, beside the model that is there already."""
     if model.device.startswith("cuda"):
         free, total = torch.cuda.mem_get_info(model.device)
         return {"gpu_memory_utilization": round(0.9 * free / total, 3)}
-    wanted = _ROWS * (_PROMPT_TOKENS + max_new_tokens) * key_value_bytes(model)
+    blocks = math.ceil((_PROMPT_TOKENS + max_new_tokens) / _BLOCK)
+    wanted = rows * blocks * _BLOCK * key_value_bytes(model)
     return {"kv_cache_memory_bytes": max(_LEAST_MEMORY, min(wanted, psutil.virtual_memory().available // 4))}
 
 

@@ -66,12 +66,20 @@ class RunnerSteering:
         self._prepare_inputs, runner._prepare_inputs = runner._prepare_inputs, self._prepared
         # Not a module, so not to be hooked.
         self._compute_logits, runner.model.compute_logits = runner.model.compute_logits, self._judged_logits
-        self._watching: tuple[Collection[int], Collection[int]] = ((), ())
         self._step: _Step | None = None
         self._sampling: list[int] | None = None
 
-    def load(self, steerings: Sequence[Steering]) -> None:
-        """Takes the steerings of the next wave; what was noted of the last one goes."""
+    def load(
+        self, steerings: Sequence[Steering], rows: Collection[int] = (), blocks: Collection[int] = ()
+    ) -> None:
+        """Takes the steerings of the next wave; what was noted of the last one goes.
+
+        Args:
+            steerings: of which each request names one.
+            rows: those of which is kept what leaves a block.
+            blocks: the blocks that it leaves.
+        """
+        self._watching = rows, blocks
         self._firsts = [one.first_block for one in steerings]
         self._table = Intervention(steerings, self._device)
         self._steered: dict[int, set[int]] = {}
@@ -81,13 +89,8 @@ class RunnerSteering:
         self._logits: list[tuple[list[int], Tensor]] = []
         self._watched: dict[tuple[int, int], list[Watched]] = {}
 
-    def watch(self, rows: Collection[int], blocks: Collection[int]) -> None:
-        """Keeps what leaves some blocks of some rows from now on."""
-        self._watching = (rows, blocks)
-
     def watched(self) -> dict[tuple[int, int], Watched]:
-        """What was kept of (row, block); nothing more is."""
-        self._watching = ((), ())
+        """What was kept of (row, block)."""
         return {
             key: Watched(*(np.concatenate(parts) for parts in zip(*kept, strict=True)))
             for key, kept in self._watched.items()
