@@ -12,7 +12,7 @@ from steergauge.models.phantom import Phantom
 from steergauge.steering import engines, vllm_engine
 from steergauge.steering.engines import EngineChoice, EngineName, choose_engine, running_engine
 from steergauge.steering.torch_engine import TorchEngine
-from steergauge.steering.vllm_engine import VllmEngine, require_hooks_run
+from steergauge.steering.vllm_engine import VllmEngine, require_hooks_run, require_own_implementation
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,16 @@ def test_what_would_ignore_or_mix_up_steerings_is_refused_by_its_name(
     require_hooks_run(configuration())
     with pytest.raises(SteergaugeError, match=f"vLLM runs with {named},"):
         require_hooks_run(configuration(**changed))
+
+
+def test_a_family_that_vllm_would_run_through_transformers_is_refused_by_its_name() -> None:
+    def answering(through_transformers: bool) -> SimpleNamespace:
+        told = {
+            "architectures": ["GPTNeoXForCausalLM"],
+            "using_transformers_backend": lambda: through_transformers,
+        }
+        return SimpleNamespace(model_config=SimpleNamespace(**told))
+
+    require_own_implementation(answering(False))
+    with pytest.raises(SteergaugeError, match="no implementation of GPTNeoXForCausalLM"):
+        require_own_implementation(answering(True))

@@ -29,7 +29,8 @@ pytest.importorskip("vllm", reason="vLLM is not installed (docs/engines.md says 
 EVALUATION = [prompt.text for prompt in study_evaluation_set().prompts]
 WIDTH = 128  # heads of 32: vLLM has no narrower ones on a CPU
 # Layers that return (hidden, residual), and one tensor.
-FAMILIES = ("qwen2", "llama", "qwen3", "gpt2", "gpt-neox")
+FAMILIES = ("qwen2", "llama", "qwen3", "gpt2")
+NOT_VLLMS = "gpt-neox"  # which it would run through transformers
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,8 @@ def models(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiny, "WIDTH", WIDTH)
         return {
-            family: load_model(str(folder(family)), precision="float32", device="cpu") for family in FAMILIES
+            family: load_model(str(folder(family)), precision="float32", device="cpu")
+            for family in (*FAMILIES, NOT_VLLMS)
         }
 
 
@@ -179,9 +181,17 @@ def test_heads_are_refused(engine: VllmEngine) -> None:
         list(engine.generate([Request(EVALUATION[0], heads, Decoding(2))]))
 
 
+def test_a_family_that_vllm_has_not_is_refused_and_torch_goes_on(models: dict[str, Model]) -> None:
+    requests = mixed()[:6]
+    before = run(models[NOT_VLLMS], requests)
+    with pytest.raises(SteergaugeError, match="no implementation of GPTNeoXForCausalLM"):
+        VllmEngine(models[NOT_VLLMS])
+    assert run(models[NOT_VLLMS], requests) == before
+
+
 def test_a_prompt_without_room_is_named(engine: VllmEngine) -> None:
-    request = Request("long " * 1000, unsteered(tiny.BLOCKS, WIDTH), Decoding(2))
-    with pytest.raises(SteergaugeError, match="'long long"):
+    request = Request(" ".join([EVALUATION[0]] * 200), unsteered(tiny.BLOCKS, WIDTH), Decoding(2))
+    with pytest.raises(SteergaugeError, match=r"more than the \d+ that vLLM has room for: 'Write"):
         list(engine.generate([request]))
 
 

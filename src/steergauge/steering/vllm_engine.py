@@ -44,6 +44,8 @@ def is_installed() -> bool:
 class VllmEngine:
     """Greedy decoding through vLLM, of the checkpoint, precision and template of a loaded model.
 
+    vLLM has one engine a process: `close` this one before the next starts.
+
     Args:
         model: what runs; its own module is the reference of the checks.
         wave_rows: rows of a wave; None for as many as run at once.
@@ -89,6 +91,7 @@ class VllmEngine:
         arguments = {
             "model": str(model.checkpoint.folder),
             "dtype": model.precision.value,
+            "model_impl": "vllm",
             "skip_tokenizer_init": True,  # tokens go in and come out
             "max_model_len": -1,  # what fits
             "max_num_seqs": min(self.wave_rows, _MOST_ROWS),
@@ -102,6 +105,7 @@ class VllmEngine:
         try:
             configuration = vllm.EngineArgs(**arguments).create_engine_config()
             require_hooks_run(configuration)
+            require_own_implementation(configuration)
             self._engine = vllm.LLMEngine.from_vllm_config(configuration, disable_log_stats=True)
         except SteergaugeError:
             raise
@@ -288,6 +292,22 @@ def require_hooks_run(config: Any) -> None:
         raise SteergaugeError(
             f"vLLM runs with {' and '.join(found)}, under which a steering would be ignored or mixed up: leave out "
             "the option that switches it on"
+        )
+
+
+def require_own_implementation(config: Any) -> None:
+    """Refuses a family that vLLM runs through transformers: it rewrites the classes that the reference runs on.
+
+    Args:
+        config: vLLM's own, after it has filled in everything.
+
+    Raises:
+        SteergaugeError: naming the family.
+    """
+    if config.model_config.using_transformers_backend():
+        raise SteergaugeError(
+            f"vLLM has no implementation of {', '.join(config.model_config.architectures)} but transformers' own: "
+            "use --engine torch"
         )
 
 
