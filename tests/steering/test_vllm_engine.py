@@ -189,8 +189,8 @@ def test_a_family_that_vllm_has_not_is_refused_and_torch_goes_on(models: dict[st
     assert run(models[NOT_VLLMS], requests) == before
 
 
-def test_a_prompt_without_room_is_named(engine: VllmEngine) -> None:
-    request = Request(" ".join([EVALUATION[0]] * 200), unsteered(tiny.BLOCKS, WIDTH), Decoding(2))
+def test_a_request_without_room_is_told_before_it_runs(engine: VllmEngine) -> None:
+    request = Request(EVALUATION[0], unsteered(tiny.BLOCKS, WIDTH), Decoding(600))
     with pytest.raises(SteergaugeError, match=r"more than the \d+ that vLLM has room for: 'Write"):
         list(engine.generate([request]))
 
