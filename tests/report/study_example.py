@@ -7,7 +7,7 @@ from steergauge.studies.experiments.table import EXPERIMENTS
 from steergauge.studies.result import GaugeResult
 from steergauge.studies.settings import GaugeSettings
 from steergauge.studies.study import find_experiment, read_study
-from steergauge.studies.study_result import StudyResult
+from steergauge.studies.study_result import StudyFigure, StudyResult
 from steergauge.studies.study_settings import StudiedModel
 
 from .example import HOSTILE, Behaviour, example
@@ -83,6 +83,7 @@ def _made_hostile(result: StudyResult) -> StudyResult:
             }
         )
         for figure in result.figures
+        if isinstance(figure, StudyFigure)
     )
     return result.model_copy(
         update={

@@ -40,7 +40,7 @@ def main(phantom: str, folder: Path, rows: int, delay: float) -> None:
         log.write(json.dumps({"made": [one.key for one, _ in made]}) + "\n")
         add(self, setting, made)
 
-    torch_engine._rows_that_fit = lambda *_: rows
+    torch_engine.rows_that_fit = lambda *_: rows
     TorchEngine.generate = slow  # type: ignore[method-assign]
     Store.add = logged  # type: ignore[method-assign]
     model = load_model(phantom, precision="float32", device="cpu")
