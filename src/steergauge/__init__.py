@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from steergauge.prompts import load_contrast_set as load_contrast_set
     from steergauge.prompts import load_evaluation_set as load_evaluation_set
     from steergauge.report.html import write_html as write_html
+    from steergauge.report.study_files import write_study as write_study
     from steergauge.store import Store as Store
     from steergauge.studies.calibrate import calibrate as calibrate
     from steergauge.studies.gauge import gauge as gauge
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from steergauge.studies.result import GaugeResult as GaugeResult
     from steergauge.studies.settings import GaugeSettings as GaugeSettings
     from steergauge.studies.stability import StabilitySettings as StabilitySettings
+    from steergauge.studies.study import read_study as read_study
+    from steergauge.studies.study import run_study as run_study
 
 # Where each public name lives; torch is imported when one that needs it is first used.
 _PUBLIC = {
@@ -55,9 +58,12 @@ _PUBLIC = {
     "load_model": "models.loading",
     "measure_pairs": "studies.measure_pairs",
     "measure_stability": "studies.measure_stability",
+    "read_study": "studies.study",
+    "run_study": "studies.study",
     "save_control_vectors": "directions.control_vectors",
     "save_direction": "directions.files",
     "write_html": "report.html",
+    "write_study": "report.study_files",
 }
 __all__ = list(_PUBLIC)
 

@@ -12,12 +12,15 @@ from rich.console import Console
 
 from steergauge.errors import SteergaugeError
 from steergauge.report.figures import BOTTOM, LEFT, RIGHT, TOP
-from steergauge.report.study_figures import TRACK_LEFT, TRACK_RIGHT, study_chart, study_tracks
+from steergauge.report.study_figures import study_chart
 from steergauge.report.study_files import write_study
 from steergauge.report.study_latex import escape, figure_latex, matrix_latex, table_latex
 from steergauge.report.study_list import render_list
 from steergauge.report.study_page import study_outputs, study_page
 from steergauge.report.study_terminal import render_study
+from steergauge.report.study_tracks import LEFT as TRACK_LEFT
+from steergauge.report.study_tracks import RIGHT as TRACK_RIGHT
+from steergauge.report.study_tracks import study_tracks
 from steergauge.report.study_words import cell_words
 from steergauge.studies.experiments.table import EXPERIMENTS
 from steergauge.studies.measurements import Rate

@@ -145,7 +145,7 @@ def test_scale_over_one_model_at_two_sizes_sees_no_trend_and_shares_every_genera
     # so done; 0.5 × R with its own. The second size makes nothing.
     assert result.made_now == (4 + 10) + 2 * 4 + 4 + 2 * 4
     planned = sum(work.generations for work in find_experiment("scale").plan(asked))
-    assert planned == 2 * (5 * 4 + 10 - 4 + 2 * (3 * 4 + 10))
+    assert planned == 2 * ((4 * 4 + 10) + 2 * (3 * 4 + 10))
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,7 @@
-"""A study's figures as geometry: over a scale for `chart.svg.jinja`, over names for `tracks.svg.jinja`."""
+"""A study's figures over a scale, as geometry for `chart.svg.jinja`; over names they are `study_tracks.py`."""
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from steergauge.report.figures import BOTTOM, LEFT, RIGHT, TOP, Chart, Line, Point, Tick
 from steergauge.report.study_words import point_words, value_words, x_words
@@ -14,84 +12,10 @@ _APART = 2.4  # between series at one place, in units of the view box
 _LETTER = 5.5  # the width of a character in them, at most
 _COLOURS = 6
 
-TRACK_LEFT, TRACK_RIGHT, VALUE_END = 6, 316, 354
-TRACK_TOP = 8
-_NAME, _TRACK, _GAP = 14, 12, 8
-
-
-class TrackPoint(NamedTuple):
-    """A value on a line of its own, its interval where it has one, and what a pointer over it says."""
-
-    y: float
-    x: float
-    low: float | None
-    high: float | None
-    role: str
-    value: str
-    text: str
-
-
-class NamedTracks(NamedTuple):
-    """A name over its lines, one a series."""
-
-    name: str
-    y: float
-    points: list[TrackPoint]
-
-
-@dataclass(frozen=True)
-class Tracks:
-    """Values by name in the coordinates of a view box: names may be long, as each stands over its own lines."""
-
-    title: str
-    x_label: str
-    bottom: float
-    ticks: list[Tick]
-    rows: list[NamedTracks]
-    key: list[tuple[str, str]]
-    threshold: float | None
-    threshold_name: str
-
 
 def has_scale(figure: StudyFigure) -> bool:
     """Whether its x axis has a scale, and not names."""
     return all(not isinstance(point.x, str) for series in figure.series for point in series.points)
-
-
-def study_tracks(figure: StudyFigure) -> Tracks:
-    """A figure over names."""
-    low, high = value_range(figure)
-
-    def across(value: float) -> float:
-        return round(TRACK_LEFT + (value - low) / (high - low) * (TRACK_RIGHT - TRACK_LEFT), 1)
-
-    rows, y = [], float(TRACK_TOP)
-    for name in dict.fromkeys(str(point.x) for series in figure.series for point in series.points):
-        named, y = y, y + _NAME
-        points = []
-        for index, series in enumerate(figure.series):
-            for point in series.points:
-                if str(point.x) == name:
-                    low_end, high_end = (
-                        None if end is None else across(end) for end in (point.low, point.high)
-                    )
-                    said = f"{series.name}, {point_words(figure, point)}"
-                    value = value_words(figure, point.y)
-                    role = _role(series, index)
-                    points.append(TrackPoint(y, across(point.y), low_end, high_end, role, value, said))
-                    y += _TRACK
-        rows.append(NamedTracks(name, named, points))
-        y += _GAP
-    return Tracks(
-        title=figure.title,
-        x_label=figure.y_label,
-        bottom=y,
-        ticks=[Tick(across(value), value_words(figure, value)) for value in _steps(low, high)],
-        rows=rows,
-        key=[(_role(series, index), series.name) for index, series in enumerate(figure.series)],
-        threshold=None if figure.threshold is None else across(figure.threshold),
-        threshold_name=_threshold_name(figure),
-    )
 
 
 def study_chart(figure: StudyFigure) -> Chart:
@@ -115,15 +39,15 @@ def study_chart(figure: StudyFigure) -> Chart:
             )
             for point in series.points
         ]
-        lines.append(Line(series.name, _role(series, index), drawn))
+        lines.append(Line(series.name, role(series, index), drawn))
     return Chart(
         title=figure.title,
         x_label=figure.x_label,
         x_ticks=_ticks(figure, places),
-        y_ticks=[Tick(up(value), value_words(figure, value)) for value in _steps(low, high)],
+        y_ticks=[Tick(up(value), value_words(figure, value)) for value in steps(low, high)],
         lines=lines,
         threshold=None if figure.threshold is None else up(figure.threshold),
-        threshold_name=_threshold_name(figure),
+        threshold_name=threshold_name(figure),
     )
 
 
@@ -144,14 +68,15 @@ def _points(figure: StudyFigure) -> Iterable[FigurePoint]:
     return (point for series in figure.series for point in series.points)
 
 
-def _role(series: Series, index: int) -> str:
+def role(series: Series, index: int) -> str:
     """The class that colours a series; past the last colour they come again, dashed."""
     if series.measure:
         return series.measure
     return f"series-{index % _COLOURS}" + (" again" if index >= _COLOURS else "")
 
 
-def _threshold_name(figure: StudyFigure) -> str:
+def threshold_name(figure: StudyFigure) -> str:
+    """What the key calls the threshold; empty where there is none."""
     return "" if figure.threshold is None else f"at {value_words(figure, figure.threshold)}"
 
 
@@ -162,7 +87,8 @@ def _step(low: float, high: float) -> float:
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
 
 
-def _steps(low: float, high: float) -> list[float]:
+def steps(low: float, high: float) -> list[float]:
+    """The values of an axis that have a label."""
     if (low, high) == (0.0, 1.0):
         return [0.0, 0.25, 0.5, 0.75, 1.0]
     step = _step(low, high)

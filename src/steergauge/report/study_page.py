@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from steergauge.report import figures, html, study_figures, words
+from steergauge.report import figures, html, study_tracks, words
 from steergauge.report.figures import Chart
 from steergauge.report.standalone import standalone_page
-from steergauge.report.study_figures import Tracks, has_scale, study_chart, study_tracks
+from steergauge.report.study_figures import has_scale, study_chart
+from steergauge.report.study_tracks import Tracks
 from steergauge.report.study_words import cell_parts
 from steergauge.studies.study_result import OUTPUTS, ColumnKind, Matrix, StudyFigure, StudyResult, outputs_of
 
@@ -42,7 +43,11 @@ def drawn(result: StudyResult) -> list[Drawn]:
 def _drawn(figure: StudyFigure | Matrix) -> Drawn:
     if isinstance(figure, Matrix):
         return Drawn(matrix=figure)
-    return Drawn(chart=study_chart(figure)) if has_scale(figure) else Drawn(tracks=study_tracks(figure))
+    return (
+        Drawn(chart=study_chart(figure))
+        if has_scale(figure)
+        else Drawn(tracks=study_tracks.study_tracks(figure))
+    )
 
 
 def _level(value: float | None) -> str:
@@ -52,7 +57,7 @@ def _level(value: float | None) -> str:
 # What `study_parts.html.jinja` draws with, on whichever page.
 PARTS: Mapping[str, Any] = {
     "figures": figures,
-    "study_figures": study_figures,
+    "track_places": study_tracks,
     "cell_parts": cell_parts,
     "text": ColumnKind.TEXT,
     "level": _level,

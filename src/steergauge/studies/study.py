@@ -49,10 +49,10 @@ def read_study(name: str, changes: Mapping[str, object] | None = None) -> StudyS
     if not isinstance(declared.get("study"), str):
         raise SteergaugeError(f'{path} does not say which study it is: add a line such as study = "depth"')
     try:
-        kind: type[StudySettings] = find_experiment(declared["study"]).settings
+        of_file: type[StudySettings] = find_experiment(declared["study"]).settings
     except SteergaugeError as error:
         raise SteergaugeError(f"{place_in(path, ('study',))}{error}") from None
-    return study_settings(kind, declared, path, changes)
+    return study_settings(of_file, declared, path, changes)
 
 
 def run_study(
