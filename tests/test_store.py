@@ -166,6 +166,7 @@ def test_more_addresses_than_one_statement_takes_are_found(store: Store) -> None
 def test_a_generation_that_is_here_stays_as_it_is(store: Store) -> None:
     store.add(SETTING, [made("a", "the first")])
     store.add(SETTING, [made("a", "another"), made("b", "new")])
+    assert store.added == 2
     found = store.get(["a", "b"])
     assert (found["a"].text, found["b"].text) == ("the first", "new")
 
@@ -185,6 +186,7 @@ def test_an_exception_in_the_middle_of_a_write_keeps_nothing_of_it(store: Store)
     broken: Any = (made("b")[0], _Unwritable())
     with pytest.raises(KeyboardInterrupt):
         store.add(SETTING, [made("a"), broken, made("c")])
+    assert store.added == 1
     assert set(store.get(["before", "a", "b", "c"])) == {"before"}
     store.add(SETTING, [made("a")])
     assert set(store.get(["before", "a", "b", "c"])) == {"before", "a"}

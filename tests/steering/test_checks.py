@@ -1,6 +1,6 @@
 """The checks before a sweep hold for every operation and all positions, and fail where one is not what it says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,13 @@ from torch import Tensor
 from steered import example
 from steergauge.errors import InstrumentError
 from steergauge.models.loading import Model, load_model
+from steergauge.steering import checks
 from steergauge.steering.checks import check_instrument
+from steergauge.steering.engine import AnySteering, Generation, Request
 from steergauge.steering.intervention import Intervention
 from steergauge.steering.operation import Operation
 from steergauge.steering.positions import Positions
+from steergauge.steering.probe import Probe
 from steergauge.steering.steering import Steering
 from steergauge.steering.torch_engine import TorchEngine
 
@@ -93,3 +96,40 @@ def test_steering_from_a_token_too_late_or_too_early_is_found(
     monkeypatch.setattr(Intervention, "expect", off)
     with pytest.raises(InstrumentError):
         check(model, steering(model, Operation.ADD, positions))
+
+
+class Parting:
+    """An engine of other kernels, which writes another token where the reference has its best but one."""
+
+    name, version, wave_rows = "other", "1", 1
+
+    def __init__(self, model: Model, rank: int) -> None:
+        self.model, self.rank = model, rank
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
+        for index, made in list(TorchEngine(self.model).generate(requests)):
+            ids = self.model.template.encode([requests[index].prompt], "cpu")["input_ids"]
+            ids = torch.cat([ids, ids.new_tensor([made.tokens[:3]])], dim=1)
+            ranked = self.model.forward(ids, torch.ones_like(ids))[0].argsort(descending=True)
+            yield index, replace(made, tokens=(*made.tokens[:3], int(ranked[self.rank])))
+
+    def probe(self, prompt: str, steering: AnySteering, block: int) -> Probe:
+        return checks._probe(self.model, prompt, steering, block)
+
+
+@pytest.mark.parametrize(("precision", "rank"), [("float32", 1), ("bfloat16", -1)])
+def test_another_engine_may_part_from_the_reference_at_a_near_tie_alone(
+    precision: str, rank: int, tiny_folder: Callable[[str], Path]
+) -> None:
+    model = load_model(str(tiny_folder("llama")), precision=precision, device="cpu")
+    with pytest.raises(InstrumentError, match="at dose 0"):
+        check_instrument(model, Parting(model, rank), PROMPT, steering(model, Operation.ADD))
+
+
+def test_at_a_near_tie_it_is_told_by_how_much(
+    tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "_NEAR_TIE", 1000)
+    model = load_model(str(tiny_folder("llama")), precision="bfloat16", device="cpu")
+    first, *_ = check_instrument(model, Parting(model, 1), PROMPT, steering(model, Operation.ADD))
+    assert first.detail.startswith("3 tokens equal to transformers' own generate, then a near-tie: logits ")

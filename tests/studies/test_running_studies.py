@@ -51,6 +51,14 @@ def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("study") / "steergauge.db"
 
 
+@pytest.fixture
+def four_prompts(tmp_path: Path) -> Path:
+    """Fewer, where the outcome does not matter."""
+    path = tmp_path / "benign.jsonl"
+    path.write_text("".join(f'{{"prompt": "{prompt}"}}\n' for prompt in PROMPTS[:4]), encoding="utf-8")
+    return path
+
+
 @pytest.fixture(scope="module")
 def by_depth(models: Mapping[str, Model], store_path: Path) -> StudyResult:
     torch.set_num_threads(1)
@@ -116,18 +124,28 @@ def test_dose_finds_the_planted_window_and_what_stands_on_each_side(
 
 
 def test_scale_over_one_model_at_two_sizes_sees_no_trend_and_shares_every_generation(
-    models: Mapping[str, Model], tmp_path: Path
+    models: Mapping[str, Model], four_prompts: Path, tmp_path: Path
 ) -> None:
     sizes = [{"name": name, "parameters": size} for name, size in (("again", 2), ("planted", 1))]
-    asked = settings("scale", models=sizes, depths=(0.5,), doses=(1.9, 3.0), raw_dose=3.0, relative_dose=0.5)
+    asked = settings(
+        "scale",
+        models=sizes,
+        prompts=four_prompts,
+        depths=(0.5,),
+        doses=(0.9, 3.0),
+        raw_dose=3.0,
+        relative_dose=0.5,
+    )
     result = run_study(asked, store=tmp_path / "scale.db", models=models)
     assert [one.outcome for one in result.conclusions if not one.id] == [Outcome.UNDECIDED] * 3
     assert [row["exact"] for row in rows(result, "trend")] == [1, 1, 1]
     assert [row["difference"].value for row in rows(result, "pairs")] == [0, 0, 0]
     assert [row["model"] for row in rows(result, "sizes")] == ["planted", "again"] * 3
-    # One control with the ten contrast prompts, two doses, α = 3 again with its random control, 0.5 × R with its own.
-    assert result.made_now == 40 + 2 * 30 + 30 + 2 * 30
-    assert sum(work.generations for work in find_experiment("scale").plan(asked)) > 2 * result.made_now
+    # The control with its ten contrast prompts; two doses and a random vector at the best of them, which is α = 3 and
+    # so done; 0.5 × R with its own. The second size makes nothing.
+    assert result.made_now == (4 + 10) + 2 * 4 + 4 + 2 * 4
+    planned = sum(work.generations for work in find_experiment("scale").plan(asked))
+    assert planned == 2 * (5 * 4 + 10 - 4 + 2 * (3 * 4 + 10))
 
 
 @pytest.mark.parametrize(
@@ -144,11 +162,9 @@ def test_scale_over_one_model_at_two_sizes_sees_no_trend_and_shares_every_genera
     ids=str,
 )
 def test_a_plan_is_what_a_run_on_an_empty_store_makes_at_most(
-    models: Mapping[str, Model], tmp_path: Path, changes: dict[str, Any], equal: bool
+    models: Mapping[str, Model], four_prompts: Path, tmp_path: Path, changes: dict[str, Any], equal: bool
 ) -> None:
-    prompts = tmp_path / "benign.jsonl"
-    prompts.write_text("".join(f'{{"prompt": "{prompt}"}}\n' for prompt in PROMPTS[:4]), encoding="utf-8")
-    asked = settings("architecture", prompts=prompts, **{**changes, "max_new_tokens": 2})
+    asked = settings("architecture", prompts=four_prompts, **{**changes, "max_new_tokens": 2})
     planned = sum(work.generations for work in find_experiment("architecture").plan(asked))
     made = run_study(asked, store=tmp_path / "steergauge.db", models=models).made_now
     assert made == planned if equal else made < planned

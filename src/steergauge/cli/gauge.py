@@ -20,6 +20,14 @@ class Unit(StrEnum):
     CLAMP = "clamp"
 
 
+class Engine(StrEnum):
+    """What runs the model."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    VLLM = "vllm"
+
+
 class Blocks(StrEnum):
     """Which blocks are steered."""
 
@@ -80,6 +88,9 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     batch: Annotated[int | None, typer.Option(help="Rows of a batch. Default: what fits memory.")] = None,
     precision: Annotated[str, typer.Option(help=PRECISION)] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    engine: Annotated[
+        Engine, typer.Option(help="What generates. auto: vllm where it is installed, on CUDA; else torch.")
+    ] = Engine.AUTO,
     template: Annotated[
         Path | None, typer.Option(help="Jinja chat template in place of the model's.")
     ] = None,
@@ -131,7 +142,7 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
         with SweepProgress() as progress:
             from steergauge.studies.gauge import gauge as run
 
-            result = run(loaded, settings, store=opened, progress=progress)
+            result = run(loaded, settings, store=opened, progress=progress, engine=engine.value)
     render(result, Console())
     write_html(result, page)
     written = [page]

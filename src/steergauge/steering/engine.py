@@ -92,3 +92,10 @@ class Engine(Protocol):
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
         """Yields (index in `requests`, generation) in any order."""
         ...
+
+
+def distinct(steerings: Sequence[AnySteering]) -> tuple[list[AnySteering], list[int]]:
+    """The steerings without repeats, and the place of each row's among them."""
+    first = {id(steering): steering for steering in steerings}
+    place = {key: index for index, key in enumerate(first)}
+    return list(first.values()), [place[id(steering)] for steering in steerings]

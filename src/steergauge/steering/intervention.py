@@ -1,5 +1,6 @@
 """Writing to the residual stream: every row of a batch by its own steering."""
 
+import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
@@ -72,12 +73,26 @@ class Intervention:
             change = change + rotation(streams.float(), self._vectors, self._turns[:, block])
         return change
 
-    def _steer(self, block: int, streams: Tensor) -> Tensor:
-        """Steers the streams (rows, tokens, width) after a block."""
+    def for_rows(self, rows: Tensor) -> "Intervention":
+        """The same for other rows, (rows,), by their places in this one, which stays; its count begins at 0."""
+        other = copy.copy(self)
+        other.select(rows)
+        other.steered_tokens = torch.zeros_like(rows)
+        return other
+
+    def addition(self, block: int, streams: Tensor) -> Tensor:
+        """What is added to the streams (rows, tokens, width) after a block: 0 where a token is not steered.
+
+        Counts the tokens of the rows whose first steered block it is. Shape and format as `change`.
+        """
         change = self.change(block, streams)
         if self._steered is not None:
             here = self._steered[:, -streams.shape[1] :]
             self.steered_tokens += torch.where(self._first == block, here.sum(dim=1), 0)
             if not self._everywhere:
                 change = torch.where(here[..., None].bool(), change, 0.0)
-        return streams + change.to(streams.dtype)
+        return change
+
+    def _steer(self, block: int, streams: Tensor) -> Tensor:
+        """Steers the streams (rows, tokens, width) after a block."""
+        return streams + self.addition(block, streams).to(streams.dtype)

@@ -13,7 +13,7 @@ from torch import Tensor
 from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.models.size import Shape, shape_of
-from steergauge.steering.engine import AnySteering, Generation, Request
+from steergauge.steering.engine import Generation, Request, distinct
 from steergauge.steering.growing_cache import growing_cache
 from steergauge.steering.intervene import intervene
 from steergauge.steering.positions import Positions, steered_tokens
@@ -91,7 +91,7 @@ class TorchEngine:
         written = torch.empty((len(requests), 0), dtype=torch.long, device=model.device)
         draws = Draws(requests, model) if any(request.decoding.sampling for request in requests) else None
         cache = growing_cache(model.module.config)
-        steerings, steering_of = _distinct([request.steering for request in requests])
+        steerings, steering_of = distinct([request.steering for request in requests])
         intervention = intervene(steerings, model)
         with intervention.attached(model.blocks):
             which = torch.tensor(steering_of, device=model.device)
@@ -158,13 +158,6 @@ class TorchEngine:
                 f"{self.model.name}: {steered.tolist()} tokens went through the steered block where "
                 f"{expected.tolist()} should have; its blocks do not run once a step, so it can't be measured"
             )
-
-
-def _distinct(steerings: Sequence[AnySteering]) -> tuple[list[AnySteering], list[int]]:
-    """The steerings without repeats, and the place of each row's among them."""
-    first = {id(steering): steering for steering in steerings}
-    place = {key: index for index, key in enumerate(first)}
-    return list(first.values()), [place[id(steering)] for steering in steerings]
 
 
 def _shared_prefix(ids: Tensor, mask: Tensor) -> int:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,9 +15,9 @@ from steergauge.judging.label import Judge, Label
 from steergauge.models.loading import Model, load_model
 from steergauge.statistics.comparisons import adjust_holm
 from steergauge.steering.checks import Outcome, check_instrument
-from steergauge.steering.engine import AnySteering, Decoding, Request
+from steergauge.steering.engine import AnySteering, Decoding, Engine, Request
+from steergauge.steering.engines import choose_engine, running_engine
 from steergauge.steering.steering import unsteered
-from steergauge.steering.torch_engine import TorchEngine
 from steergauge.store import Store
 from steergauge.studies import provenance
 from steergauge.studies.analysis import (
@@ -61,6 +62,7 @@ def gauge(
     progress: Progress | None = None,
     readings: Readings | None = None,
     given: Mapping[str, ImportedDirection] | None = None,
+    engine: str = "auto",
 ) -> GaugeResult:
     """Measures how steerable a model is by the study's protocol (paper, section 3).
 
@@ -71,6 +73,7 @@ def gauge(
         progress: is told how the sweep goes on.
         readings: of earlier gauges, which need not be made again.
         given: directions to measure beside those of the settings, by the names that they are measured under.
+        engine: `torch`, `vllm` or `auto`.
 
     Raises:
         SteergaugeError: a setting, the model or the store cannot be used; the message says why.
@@ -78,31 +81,43 @@ def gauge(
     """
     model = load_model(model) if isinstance(model, str) else model
     settings = settings or GaugeSettings()
-    if isinstance(store, Store):
-        own = _Gauge(model, settings, store, progress or Silent(), readings or Readings(), given or {})
+    choice = choose_engine(engine, model.device, steers_heads=ITI in settings.methods)
+    logger.info("engine: %s (%s)", *choice)
+    with (
+        nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as opened,
+        running_engine(choice, model, settings.wave_rows, settings.max_new_tokens) as running,
+    ):
+        own = _Gauge(
+            model,
+            settings,
+            store=opened,
+            progress=progress or Silent(),
+            readings=readings or Readings(),
+            given=given or {},
+            engine=running,
+        )
         return own.result()
-    with Store(Path(store)) as opened:
-        return gauge(model, settings, store=opened, progress=progress, readings=readings, given=given)
 
 
 class _Gauge:
     """One run of the gauge, stage by stage."""
 
-    def __init__(  # noqa: PLR0917 - private, called once
+    def __init__(
         self,
         model: Model,
         settings: GaugeSettings,
+        *,
         store: Store,
         progress: Progress,
         readings: Readings,
         given: Mapping[str, ImportedDirection],
+        engine: Engine,
     ) -> None:
         self.model, self.settings, self.store, self.progress = model, settings, store, progress
-        self.readings, self.given = readings, given
+        self.readings, self.given, self.engine = readings, given, engine
         self.prompts = [prompt.text for prompt in settings.evaluation_set.prompts]
         self.judge: Judge = open_judge(settings.judge, model.device, RowsDone("judging", progress))
         self.decoding = Decoding(settings.max_new_tokens)
-        self.engine = TorchEngine(model, settings.wave_rows, settings.max_new_tokens)
         self.control = unsteered(len(model.blocks), model.blocks.width)
         self.started, self._clock = datetime.now(UTC), time.monotonic()
 

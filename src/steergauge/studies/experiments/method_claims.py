@@ -80,6 +80,6 @@ def _at_its_own_block(one: Beside) -> _OwnBlock | None:
         own, swept = (one.on(terms, held_out=held_out) for terms in (Terms.OWN_BLOCK, Terms.SWEPT))
         if own is None or swept is None:
             return None
-        chosen, best = (labels_of(one.result, contest.other.id) for contest in (own, swept))
-        compared.append(compare(chosen, best, reported_on))
+        first, second = (labels_of(one.result, contest.other.id) for contest in (own, swept))
+        compared.append(compare(first, second, reported_on))
     return _OwnBlock(f"{one.method} on {one.model}", *compared)

@@ -1,0 +1,75 @@
+"""The engines by name, and which one runs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import NamedTuple
+
+from steergauge.errors import SteergaugeError, nearest
+from steergauge.models.loading import Model
+from steergauge.steering.engine import Engine
+from steergauge.steering.torch_engine import TorchEngine
+from steergauge.steering.vllm_engine import VllmEngine, is_installed
+
+
+class EngineName(StrEnum):
+    """What runs the model: the reference, the fast one, or whichever suits."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    VLLM = "vllm"
+
+
+class EngineChoice(NamedTuple):
+    """An engine and why it runs."""
+
+    name: EngineName
+    why: str
+
+
+def choose_engine(asked: str, device: str, *, steers_heads: bool = False) -> EngineChoice:
+    """Which engine runs a model: for `auto`, vllm where it is installed and the model is on CUDA, else torch.
+
+    Args:
+        asked: a name.
+        device: the model's.
+        steers_heads: whether single attention heads are to be steered, which vllm does not do.
+
+    Raises:
+        SteergaugeError: no such engine, or it does not do that.
+    """
+    if asked not in list(EngineName):
+        raise SteergaugeError(f"no engine {asked!r}; {nearest(asked, list(EngineName))}")
+    heads = "iti steers single attention heads, which vllm does not do"
+    if asked == EngineName.VLLM and steers_heads:
+        raise SteergaugeError(f"{heads}: use --engine torch, or leave iti out")
+    if asked != EngineName.AUTO:
+        return EngineChoice(EngineName(asked), "asked for")
+    if steers_heads:
+        return EngineChoice(EngineName.TORCH, heads)
+    if not device.startswith("cuda"):
+        return EngineChoice(EngineName.TORCH, f"the reference; the model is on {device}, not on CUDA")
+    if not is_installed():
+        return EngineChoice(
+            EngineName.TORCH, "the reference; vllm, which is faster on CUDA, is not installed"
+        )
+    return EngineChoice(EngineName.VLLM, "it is installed and the model is on CUDA")
+
+
+@contextmanager
+def running_engine(
+    choice: EngineChoice, model: Model, wave_rows: int | None, max_new_tokens: int
+) -> Iterator[Engine]:
+    """The engine while the context is open.
+
+    Raises:
+        SteergaugeError: it cannot run the model.
+    """
+    if choice.name is EngineName.TORCH:
+        yield TorchEngine(model, wave_rows, max_new_tokens)
+        return
+    engine = VllmEngine(model, wave_rows, max_new_tokens)
+    try:
+        yield engine
+    finally:
+        engine.close()
