@@ -144,6 +144,7 @@ def scale(gauges: dict[str, tuple[float, GaugeResult]]) -> StudyFindings:
         {
             "study": "scale",
             "raw_dose": 2,
+            "relative_dose": 0.1,
             "models": [{"name": name, "parameters": size} for name, (size, _) in gauges.items()],
         }
     )
