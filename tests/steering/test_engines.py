@@ -51,6 +51,15 @@ def test_an_engine_that_cannot_is_refused(asked: str, heads: bool, message: str)
         choose_engine(asked, "cpu", steers_heads=heads)
 
 
+def test_a_quantised_model_runs_in_torch_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "is_installed", lambda: True)
+    choice = choose_engine("auto", "cuda", quantized=True)
+    assert choice.name == "torch"
+    assert "before they were quantised" in choice.why
+    with pytest.raises(SteergaugeError, match="quantised.*--engine torch"):
+        choose_engine("vllm", "cuda", quantized=True)
+
+
 def test_torch_runs_as_it_is(phantom_model: Model) -> None:
     with running_engine(EngineChoice(EngineName.TORCH, ""), phantom_model, 7, 5) as engine:
         assert isinstance(engine, TorchEngine)

@@ -27,13 +27,16 @@ class EngineChoice(NamedTuple):
     why: str
 
 
-def choose_engine(asked: str, device: str, *, steers_heads: bool = False) -> EngineChoice:
+def choose_engine(
+    asked: str, device: str, *, steers_heads: bool = False, quantized: bool = False
+) -> EngineChoice:
     """Which engine runs a model: for `auto`, vllm where it is installed and the model is on CUDA, else torch.
 
     Args:
         asked: a name.
         device: the model's.
         steers_heads: whether single attention heads are to be steered, which vllm does not do.
+        quantized: whether the model was quantised when it was loaded: vllm would load it as it was before.
 
     Raises:
         SteergaugeError: no such engine, or it does not do that.
@@ -41,12 +44,15 @@ def choose_engine(asked: str, device: str, *, steers_heads: bool = False) -> Eng
     if asked not in list(EngineName):
         raise SteergaugeError(f"no engine {asked!r}; {nearest(asked, list(EngineName))}")
     heads = "iti steers single attention heads, which vllm does not do"
+    weights = "vllm would load the weights as they were before they were quantised"
     if asked == EngineName.VLLM and steers_heads:
         raise SteergaugeError(f"{heads}: use --engine torch, or leave iti out")
+    if asked == EngineName.VLLM and quantized:
+        raise SteergaugeError(f"{weights}: use --engine torch, or a --precision without quantisation")
     if asked != EngineName.AUTO:
         return EngineChoice(EngineName(asked), "asked for")
-    if steers_heads:
-        return EngineChoice(EngineName.TORCH, heads)
+    if steers_heads or quantized:
+        return EngineChoice(EngineName.TORCH, heads if steers_heads else weights)
     if not device.startswith("cuda"):
         return EngineChoice(EngineName.TORCH, f"the reference; the model is on {device}, not on CUDA")
     if not is_installed():

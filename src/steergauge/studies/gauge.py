@@ -81,7 +81,12 @@ def gauge(
     """
     model = load_model(model) if isinstance(model, str) else model
     settings = settings or GaugeSettings()
-    choice = choose_engine(engine, model.device, steers_heads=ITI in settings.methods)
+    choice = choose_engine(
+        engine,
+        model.device,
+        steers_heads=ITI in settings.methods,
+        quantized=model.quantized is not None,
+    )
     logger.info("engine: %s (%s)", *choice)
     with (
         nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as opened,
