@@ -56,7 +56,7 @@ def test_a_quantised_model_runs_in_torch_or_not_at_all(monkeypatch: pytest.Monke
     choice = choose_engine("auto", "cuda", quantized=True)
     assert choice.name == "torch"
     assert "before they were quantised" in choice.why
-    with pytest.raises(SteergaugeError, match="quantised.*--engine torch"):
+    with pytest.raises(SteergaugeError, match=r"quantised.*--engine torch"):
         choose_engine("vllm", "cuda", quantized=True)
 
 
