@@ -1,5 +1,6 @@
 """Planted directions taken apart and steered with, and what the rules make of sizes of one family."""
 
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,7 @@ def settings(**changed: Any) -> RankSettings:
     given: dict[str, Any] = {
         "study": "rank",
         "models": ["mine"],
+        "contrast": files("steergauge") / "data/prompts/study_contrast.toml",  # what the phantom tells apart
         "doses": (3.0,),
         "directions": 2,
         "max_new_tokens": 12,
@@ -145,6 +147,12 @@ def test_the_first_direction_of_the_phantom_steers_as_dim_does_and_its_topics_do
     assert [(point.x, point.y) for point in figure.series[0].points] == [
         (name, count / 30) for name, count in counts.items()
     ]
+
+
+def test_twenty_pairs_are_taken_apart_where_no_set_is_named() -> None:
+    (part,) = Rank().plan(settings(contrast=None))
+    (named,) = Rank().plan(settings())
+    assert part.generations == named.generations + 2 * (20 - 5)
 
 
 def test_its_table_has_a_row_a_model_and_its_figure_a_point_a_block(

@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from steergauge.directions.importing import ImportedDirection
+from steergauge.prompts import matched_contrast_set
 from steergauge.studies.bench import Bench
 from steergauge.studies.experiments.conditions import cautions_of
 from steergauge.studies.experiments.experiment import Work, gauge_work
@@ -12,6 +13,7 @@ from steergauge.studies.experiments.rank_tables import rank_figure, rank_table, 
 from steergauge.studies.experiments.rank_verdicts import conclude
 from steergauge.studies.experiments.ranked import Ranked, take_apart
 from steergauge.studies.plan import block_at
+from steergauge.studies.settings import GaugeSettings
 from steergauge.studies.study_result import StudyFindings
 from steergauge.studies.study_settings import Depths, OneMethodSettings, StudiedModel
 
@@ -46,7 +48,7 @@ class Rank:
         """A gauge a model, with the sequence's directions beside its own method's."""
         parts = []
         for model in settings.models:
-            gauge = settings.gauge_settings(model)
+            gauge = _gauge_settings(settings, model)
             work = gauge_work(model, "directions of the sequence", gauge)
             doses = work.conditions - gauge.random_directions - 1  # of one method at one block
             parts.append(work.with_more(settings.directions * doses, len(gauge.evaluation_set.prompts)))
@@ -63,8 +65,14 @@ class Rank:
         )
 
 
+def _gauge_settings(settings: RankSettings, model: StudiedModel) -> GaugeSettings:
+    """Those of the study, with the twenty built-in pairs where no set is named: five can show one direction at most."""
+    own = {} if settings.contrast else {"contrast_set": matched_contrast_set()}
+    return settings.gauge_settings(model, **own)
+
+
 def _ranked(model: StudiedModel, settings: RankSettings, bench: Bench) -> Ranked:
-    gauge = settings.gauge_settings(model)
+    gauge = _gauge_settings(settings, model)
     loaded = bench.model(model)
     readings = bench.readings.contrast(loaded, gauge.contrast_set)
     block = block_at(gauge.depths[0], len(loaded.blocks))
