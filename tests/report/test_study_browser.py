@@ -8,9 +8,8 @@ from playwright.sync_api import Browser, Page
 
 from browsing import running_browser
 from steergauge.report.study_files import write_study
-from steergauge.studies.experiments.table import EXPERIMENTS
 
-from .study_example import study_example
+from .study_example import INVENTED, study_example
 from .test_browser import DARK, PHONE, Watched
 from .test_study_report import LONG, with_matrix
 
@@ -31,7 +30,7 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("studies")
     results = {
         name: with_matrix(study_example(name, "gemma-2-9b", *"abcde", LONG, hostile=name == "dose"))
-        for name in EXPERIMENTS
+        for name in INVENTED
     }
     pages = {name: write_study(result, folder / name) for name, result in {**results, "two": RESULT}.items()}
     return {name: path.as_uri() for name, path in pages.items()}
@@ -107,7 +106,7 @@ COLOURS = """() => [...document.querySelectorAll(".chart")].map((chart) => {
 
 
 @pytest.mark.parametrize("options", [{}, PHONE, PHONE | DARK], ids=["wide", "phone", "dark"])
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", INVENTED)
 def test_a_page_of_seven_models_fits_overlaps_nothing_and_its_key_is_its_colours(
     browser: Browser, addresses: dict[str, str], name: str, options: dict[str, Any]
 ) -> None:

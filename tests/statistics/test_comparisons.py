@@ -1,8 +1,10 @@
 from math import comb
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 
 from steergauge.errors import SteergaugeError
 from steergauge.statistics.comparisons import (
@@ -171,6 +173,13 @@ def test_holms_values_are_those_computed_by_hand_in_the_order_given() -> None:
     assert adjust_holm([0.7, 0.6]) == [1.0, 1.0]
     assert adjust_holm([0.03]) == [0.03]
     assert adjust_holm([]) == []
+
+
+def test_holms_values_are_those_of_statsmodels() -> None:
+    for seed in range(20):
+        drawn = np.random.default_rng(seed).beta(0.4, 2, size=seed + 1).tolist()
+        theirs = multipletests(drawn, method="holm")[1]
+        assert adjust_holm(drawn) == pytest.approx(theirs.tolist(), abs=1e-12)
 
 
 @settings(max_examples=25)  # statsmodels collects garbage at each call

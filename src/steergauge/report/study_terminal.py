@@ -59,8 +59,10 @@ def _table(table: StudyTable, width: int) -> Table:
             for row in table.rows
         ]
         widths = [_width(column, [row[at] for row in cells]) for at, column in enumerate(table.columns)]
-        if sum(widths) + len(widths) <= width:
-            return _upright(table.columns, cells, widths)
+        left = width - sum(widths) - len(widths)
+        if left >= 0:
+            of_text = sum(column.kind is ColumnKind.TEXT for column in table.columns)
+            return _upright(table.columns, cells, widths, left // max(of_text, 1))
     return _in_paragraphs(table)
 
 
@@ -72,11 +74,14 @@ def _width(column: Column, cells: Sequence[str]) -> int:
     return max(of_cells, *map(len, column.title.split()))
 
 
-def _upright(columns: Sequence[Column], cells: Sequence[Sequence[str]], widths: Sequence[int]) -> Table:
+def _upright(
+    columns: Sequence[Column], cells: Sequence[Sequence[str]], widths: Sequence[int], to_text: int
+) -> Table:
     drawn = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="dim")
     for column, width in zip(columns, widths, strict=True):
         if column.kind is ColumnKind.TEXT:
-            drawn.add_column(plain(column.title), overflow="fold", min_width=width)
+            # Bounded: rich would take what a long text wants from the numbers.
+            drawn.add_column(plain(column.title), overflow="fold", min_width=width, max_width=width + to_text)
         else:
             drawn.add_column(plain(column.title), justify="right", width=width)
     before: Sequence[str] = ()
