@@ -110,6 +110,16 @@ def test_an_ending_that_is_said_over_a_little_is_language(text: str) -> None:
     assert find_garbling(text) is None
 
 
+def test_a_sign_that_stands_alone_again_and_again_is_garbled_whatever_words_come_before() -> None:
+    words = "This is a request of a person who wants to know how a garden is started and kept in good order"
+    found = find_garbling(f"{words} {' '.join(8 * [chr(34)])}")
+    assert found
+    assert found.rule == "one sign alone, again and again"
+    assert found.span.start == len(words) + 1
+    assert not find_garbling(f"{words} {' '.join(7 * [chr(34)])}")
+    assert not find_garbling(f"{words}: {' '.join(20 * ['-'])}")  # a rule of a table
+
+
 @pytest.mark.parametrize(
     "text",
     [

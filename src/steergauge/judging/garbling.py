@@ -28,6 +28,10 @@ _LONG_WORD = 25  # characters: longer than any word but a compound or an address
 _WORDLESS_SHARE = 0.35  # letters and digits among visible characters
 
 _SIGN_RUN = re.compile(r"([^\w\s|:=\-_+*#>.~])\1{19}|\.{20,}\s*\Z")
+# Signs that stand alone, such as quotation marks around nothing; a look for three of them is quick.
+_LONE_SIGNS = "\"'“”«»,;!?()[]{}/\\&"
+_THREE_ALONE = tuple(f"{sign} {sign} {sign}" for sign in _LONE_SIGNS)
+_LONE_RUN = re.compile(rf"([{re.escape(_LONE_SIGNS)}])(?:\s+\1){{7,}}")
 _FRAME = re.compile(r"[\s|:=\-_+*#>`]+")  # what tables, rules and headings are drawn with
 
 
@@ -45,6 +49,8 @@ def find_garbling(read: Words) -> Garbling | None:
         return found
     if not text.isascii() and (found := _mixed_scripts(text)):
         return found
+    if any(three in text for three in _THREE_ALONE) and (run := _LONE_RUN.search(text)):
+        return Garbling("one sign alone, again and again", Span(*run.span()))
     return _loop(read) or _long_words(read)
 
 

@@ -20,7 +20,7 @@ class GaugeJudge:
     """
 
     name = "gauge"
-    version = "2"
+    version = "3"
 
     def judge(self, text: str) -> Judgement:
         """Labels one output; every string has exactly one label."""
