@@ -95,3 +95,11 @@ def test_a_failed_check_of_the_instrument_stops_all(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "run_study", run)
     with Store(tmp_path / "steergauge.db") as store, pytest.raises(InstrumentError, match="did not move"):
         reproduce({"models": ("phantom",)}, store=store)
+
+
+def test_a_change_is_for_the_studies_that_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {name: EXPERIMENTS[name] for name in ("depth", "stability")}
+    monkeypatch.setattr(module, "EXPERIMENTS", kept)
+    work, not_run = planned({"models": ("smollm2-135m",), "max_new_tokens": 8})
+    assert not_run == {}
+    assert {part.max_new_tokens for part in work if part.generations} == {8}

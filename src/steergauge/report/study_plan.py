@@ -14,7 +14,7 @@ def render_plan(parts: Sequence[Foretold], console: Console) -> None:
     """Prints what each part of a study would take, and the whole."""
     drawn = Table(box=None, padding=(0, 1), header_style="dim")
     for title in ("model", "what"):
-        drawn.add_column(title)
+        drawn.add_column(title, overflow="fold")
     for title in ("conditions", "generations", "tokens", "memory", "time"):
         drawn.add_column(title, justify="right")
     for part in parts:

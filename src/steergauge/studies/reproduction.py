@@ -94,7 +94,7 @@ def planned(changes: Mapping[str, object] | None = None) -> tuple[list[Work], di
     not_run: dict[str, str] = {}
     for name in EXPERIMENTS:
         try:
-            work += find_experiment(name).plan(read_study(name, changes))
+            work += find_experiment(name).plan(read_study(name, _for_study(name, changes)))
         except SteergaugeError as error:
             not_run[name] = str(error)
     _require_some(work, not_run)
@@ -111,7 +111,8 @@ def reproduce(
     """Runs every built-in study, in the paper's order. A study that cannot run on these models says why and is left out.
 
     Args:
-        changes: settings that go before those of the built-in study files, such as `models`.
+        changes: settings that go before those of the built-in study files, such as `models`; a study takes those
+            that it uses.
         store: where generations are kept and found again.
         progress: is told how it goes on.
         models: as `run_study` takes them.
@@ -127,7 +128,7 @@ def reproduce(
     not_run: dict[str, str] = {}
     for name in EXPERIMENTS:
         try:
-            settings = read_study(name, changes)
+            settings = read_study(name, _for_study(name, changes))
             studies[name] = run_study(settings, store=store, progress=progress, models=models)
         except InstrumentError:
             raise
@@ -164,6 +165,12 @@ def collect(folder: Path) -> Reproduction:
             )
     _require_some(studies, not_run)
     return answered(studies, not_run)
+
+
+def _for_study(name: str, changes: Mapping[str, object] | None) -> dict[str, object]:
+    """The changes without those that a study does not use: they are meant for all that do."""
+    unused = find_experiment(name).settings.unused
+    return {key: value for key, value in (changes or {}).items() if key not in unused}
 
 
 def _require_some(found: Collection[object], not_run: Mapping[str, str]) -> None:

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from steergauge.directions.extract import require_methods
 from steergauge.directions.methods import METHODS
@@ -82,6 +82,9 @@ class StudySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    unused: ClassVar[tuple[str, ...]] = ()
+    """Keys of all studies that this one does not use: it refuses them, rather than ignore them."""
+
     study: str = Field(description="Which study: `steergauge study --list`.")
     models: tuple[StudiedModel, ...] = Field(min_length=1, description="Names, or tables with what differs.")
     contrast: Path | None = Field(default=None, description="Contrast set; None: the paper's.")
@@ -132,6 +135,13 @@ class StudySettings(BaseModel):
                 "sigma is the unit of attention heads alone; use raw, relative, separation or clamp"
             )
         return unit
+
+    @model_validator(mode="after")
+    def _all_used(self) -> Self:
+        given = self.model_fields_set.union(*(model.model_fields_set for model in self.models))
+        if unused := sorted(given.intersection(self.unused)):
+            raise ValueError(f"a {self.study} study does not use {', '.join(unused)}")
+        return self
 
     def gauge_settings(self, model: StudiedModel, **changes: object) -> GaugeSettings:
         """The settings of one gauge of this study.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -14,7 +14,6 @@ from steergauge.studies.bench import Bench
 from steergauge.studies.claims import answer
 from steergauge.studies.experiments.contrast_sets import SeveralSetsSettings, sizes_in_words
 from steergauge.studies.experiments.experiment import Work
-from steergauge.studies.experiments.unused import refuse_unused
 from steergauge.studies.measure_stability import measure_stability
 from steergauge.studies.plan import block_at
 from steergauge.studies.stability import BlockRecord, DesignRecord, StabilityResult, StabilitySettings, runs
@@ -33,17 +32,19 @@ from steergauge.studies.study_result import (
 )
 from steergauge.studies.study_settings import StudiedModel
 
-_UNUSED = ("prompts", "unit", "doses", "max_new_tokens", "judge", "threshold", "random_directions", "batch")
-
 
 class StabilityStudySettings(SeveralSetsSettings):
     """Whose directions are compared, at which depths, and how often prompts are drawn."""
 
+    unused: ClassVar = (
+        *("prompts", "unit", "doses", "norm_fractions", "max_new_tokens"),
+        *("judge", "threshold", "random_directions", "batch"),
+    )
+
     draws: int = Field(default=1000, ge=1, description="Of each design.")
 
     @model_validator(mode="after")
-    def _all_used(self) -> Self:
-        refuse_unused(self, _UNUSED)
+    def _every_method_is_known(self) -> Self:
         for method in self.methods:
             find_method(method)
         return self

@@ -1,6 +1,6 @@
 """One direction read by every tool, and the mistakes that make a gap like the study's, over models (paper, section 7)."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -15,7 +15,6 @@ from steergauge.studies.experiments.tooling_tables import (
     tools_table,
 )
 from steergauge.studies.experiments.tooling_verdicts import conclude_mistakes, conclude_tools
-from steergauge.studies.experiments.unused import refuse_unused
 from steergauge.studies.fault_rule import RULES
 from steergauge.studies.parity import most_conditions, parity
 from steergauge.studies.parity_result import ParityResult
@@ -24,18 +23,17 @@ from steergauge.studies.settings import settings_from
 from steergauge.studies.study_result import StudyFindings
 from steergauge.studies.study_settings import StudiedModel, StudySettings
 
-_UNUSED = ("methods", "threshold", "random_directions", "seed")
-
 
 class ToolingSettings(StudySettings):
     """DIM by every tool, at one raw dose a model or a tenth of the residual norm."""
+
+    unused: ClassVar = ("methods", "norm_fractions", "threshold", "random_directions", "seed")
 
     depths: tuple[float, ...] = Field(default=(0.4, 0.5, 0.6), min_length=1)
     faults: bool = Field(default=True, description="Make the mistakes too, not only compare the tools.")
 
     @model_validator(mode="after")
     def _one_raw_dose(self) -> Self:
-        refuse_unused(self, _UNUSED)
         if self.unit is not DoseUnit.RAW:
             raise ValueError(f"tools are compared at a raw dose, not at one in the unit {self.unit}")
         for model in self.models:
