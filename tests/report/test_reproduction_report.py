@@ -99,7 +99,7 @@ def test_answers_collected_from_the_folders_of_studies_are_those_of_one_run(
 
 
 def test_a_folder_of_another_study_or_of_none_is_refused(result: Reproduction, tmp_path: Path) -> None:
-    with pytest.raises(SteergaugeError, match="no study can run"):
+    with pytest.raises(SteergaugeError, match="no result of a study"):
         collect(tmp_path)
     write_study(result.studies["transfer"], tmp_path / "depth")
     with pytest.raises(SteergaugeError, match="is a result of the study transfer"):

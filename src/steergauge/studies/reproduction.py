@@ -150,7 +150,7 @@ def collect(folder: Path) -> Reproduction:
     for name in EXPERIMENTS:
         path = folder / name / "result.json"
         if not path.exists():
-            not_run[name] = f"{folder} has no {name}/result.json"
+            not_run[name] = "no result of it was there"
             continue
         try:
             studies[name] = StudyResult.model_validate_json(path.read_text(encoding="utf-8"))
@@ -163,7 +163,8 @@ def collect(folder: Path) -> Reproduction:
             raise SteergaugeError(
                 f"{path} is a result of the study {studies[name].study}: name its folder so"
             )
-    _require_some(studies, not_run)
+    if not studies:
+        raise SteergaugeError(f"{folder} has no result of a study, such as depth/result.json")
     return answered(studies, not_run)
 
 
