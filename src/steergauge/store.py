@@ -272,7 +272,7 @@ class Store:
                             judge.version,
                             reading.label or _UNSCORED,
                             reading.evidence,
-                            *((reading.span if isinstance(reading, Judgement) else None) or (None, None)),
+                            *(reading.span or (None, None)),
                         )
                         for key, reading in judged.items()
                     ],

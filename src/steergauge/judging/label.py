@@ -48,6 +48,11 @@ class Unscored(NamedTuple):
         """None, where a judgement has its label."""
         return None
 
+    @property
+    def span(self) -> None:
+        """None, as of a judgement whose evidence stands in no one place."""
+        return None
+
 
 Reading: TypeAlias = Judgement | Unscored
 

@@ -1,6 +1,6 @@
 """Rates from several samples of each prompt: the prompt is what was drawn, so the prompt is resampled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -40,17 +40,7 @@ def cluster_bootstrap_interval(
     rate = float(successes.sum() / samples.sum())
     if len(outcomes) == 1 or np.ptp(successes / samples) == 0:
         return Interval(rate, rate)  # every resample is the same, which scipy refuses
-    found = bootstrap(
-        (successes, samples),
-        _rate,
-        paired=True,
-        vectorized=True,
-        confidence_level=confidence,
-        n_resamples=resamples,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Interval(float(found.low), float(found.high))
+    return _interval((successes, samples), _rate, confidence, resamples, seed)
 
 
 def cluster_difference_interval(
@@ -87,9 +77,20 @@ def cluster_difference_interval(
     if alike or (np.ptp(samples) == 0 and np.ptp(shares - once) == 0):
         difference = float(shares[0] - once[0])
         return Interval(difference, difference)  # every resample is the same, which scipy refuses
+    return _interval((successes, samples, once), _difference, confidence, resamples, seed)
+
+
+def _interval(
+    of_prompts: tuple[_Array, ...],
+    statistic: Callable[..., _Array],
+    confidence: float,
+    resamples: int,
+    seed: int,
+) -> Interval:
+    """The percentile interval of a statistic over prompts, each resampled with all that is known of it."""
     found = bootstrap(
-        (successes, samples, once),
-        _difference,
+        of_prompts,
+        statistic,
         paired=True,
         vectorized=True,
         confidence_level=confidence,

@@ -5,11 +5,12 @@ from importlib.metadata import version
 
 import numpy as np
 
-from steergauge.directions.extract import ContrastReadings, read_contrast
+from steergauge.directions.extract import ContrastReadings
 from steergauge.directions.stability import Design, Stability, bootstrap_stability, halves_stability
 from steergauge.models.loading import Model, load_model
 from steergauge.studies import provenance
 from steergauge.studies.describe import describe_model
+from steergauge.studies.readings import Readings
 from steergauge.studies.run import Progress, Silent
 from steergauge.studies.stability import (
     StabilityResult,
@@ -24,7 +25,11 @@ _MEASURES = {Design.BOOTSTRAP: bootstrap_stability, Design.HALVES: halves_stabil
 
 
 def measure_stability(
-    model: Model | str, settings: StabilitySettings | None = None, *, progress: Progress | None = None
+    model: Model | str,
+    settings: StabilitySettings | None = None,
+    *,
+    progress: Progress | None = None,
+    readings: Readings | None = None,
 ) -> StabilityResult:
     """Measures how much a contrast set's directions depend on its prompts (the study's hypothesis 4).
 
@@ -32,6 +37,7 @@ def measure_stability(
         model: a loaded model, or what `load_model` takes.
         settings: methods, prompts and draws; DIM on the study's prompts unless said otherwise.
         progress: is told how the draws go on.
+        readings: of earlier measurements, which need not be made again.
 
     Raises:
         SteergaugeError: there is no such model, or its readings give no direction.
@@ -41,7 +47,7 @@ def measure_stability(
     contrast_set = settings.contrast_set
     positive, negative = contrast_set.positive, contrast_set.negative
     logger.info("reading %d prompts", len(positive) + len(negative))
-    readings = read_contrast(model, contrast_set)
+    read = (readings or Readings()).contrast(model, contrast_set)
     return StabilityResult(
         steergauge=version("steergauge"),
         model=describe_model(model, positive[0]),
@@ -53,10 +59,7 @@ def measure_stability(
         methods=[
             judge_method(
                 method,
-                [
-                    _draw(method, design, readings, settings, progress or Silent())
-                    for design in settings.designs
-                ],
+                [_draw(method, design, read, settings, progress or Silent()) for design in settings.designs],
             )
             for method in settings.methods
         ],

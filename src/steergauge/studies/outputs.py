@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from steergauge.judging.label import Judge, Judgement, Label, Reading
+from steergauge.judging.label import Judge, Label, Reading
 from steergauge.prompts import EvaluationSet
 from steergauge.store import Store
 from steergauge.studies.analysis import Labels
@@ -82,7 +82,7 @@ class JudgedOutputs:
 
 def evidence_place(reading: Reading) -> dict[str, int | None]:
     """Where the evidence stands in the text, as records keep it."""
-    start, end = (reading.span if isinstance(reading, Judgement) else None) or (None, None)
+    start, end = reading.span or (None, None)
     return {"evidence_start": start, "evidence_end": end}
 
 

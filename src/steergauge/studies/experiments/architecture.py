@@ -7,7 +7,7 @@ from steergauge.studies.experiments.architecture_claims import answers
 from steergauge.studies.experiments.best import BEST_COLUMNS, BEST_NOTE, best_row, outcomes_figure
 from steergauge.studies.experiments.comparisons import PAIR_COLUMNS, PAIRS_NOTE, compared_in_pairs
 from steergauge.studies.experiments.conditions import CONDITION_COLUMNS, RATES_NOTE, cautions_of
-from steergauge.studies.experiments.experiment import Work, gauge_work
+from steergauge.studies.experiments.experiment import Work, gauge_each, gauge_work
 from steergauge.studies.study_result import (
     Cell,
     Column,
@@ -38,10 +38,7 @@ class Architecture:
 
     def run(self, settings: StudySettings, bench: Bench) -> StudyFindings:
         """Gauges every model, and compares the best conditions in pairs on the same prompts."""
-        results = {
-            model.label: bench.gauge(model.label, model, settings.gauge_settings(model))
-            for model in settings.models
-        }
+        results = gauge_each(settings, bench)
         rows = [
             {**best_row(model.label, results[model.label]), "family": model.family}
             for model in settings.models

@@ -37,11 +37,6 @@ def best_row(name: str, result: GaugeResult, gauge: str | None = None) -> dict[s
     return {**row, "unsteered": result.unsteered.refusal, "verdict": result.verdict.verdict.value}
 
 
-def best_rows(results: Mapping[str, GaugeResult]) -> list[dict[str, Cell]]:
-    """A row a model, of gauges that have the models' names."""
-    return [best_row(name, result) for name, result in results.items()]
-
-
 def outcomes_figure(name: str, title: str, rows: Sequence[Mapping[str, Cell]]) -> StudyFigure:
     """Coherent refusal and garbling of each row, by its model."""
 

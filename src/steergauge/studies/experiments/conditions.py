@@ -8,7 +8,6 @@ from steergauge.studies.gauge import UNSTEERED
 from steergauge.studies.measurements import Comparison, ConditionResult, Rate
 from steergauge.studies.result import GaugeResult
 from steergauge.studies.study_result import OUTPUTS, Cell, Column, ColumnKind, FigurePoint, outputs_of
-from steergauge.studies.study_settings import StudiedModel
 
 CONDITION_COLUMNS = (
     Column(key="model", title="Model"),
@@ -21,11 +20,6 @@ CONDITION_COLUMNS = (
     Column(key="normal", title="Normal", kind=ColumnKind.RATE),
 )
 RATES_NOTE = "Coherent refusal is of the prompts that the unsteered model answers, garbled and normal are of all prompts."
-
-
-def named(model: StudiedModel) -> str:
-    """A model's name in tables, with its precision where the study asks for one."""
-    return model.label
 
 
 def condition_row(name: str, condition: ConditionResult, gauge: str | None = None) -> dict[str, Cell]:

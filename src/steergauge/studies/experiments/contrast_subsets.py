@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from steergauge.directions.cross_cosine import cosines_by_block
+from steergauge.directions.direction import Direction
 from steergauge.directions.extract import ContrastReadings, read_contrast
 from steergauge.directions.methods import find_method
 from steergauge.errors import SteergaugeError
@@ -129,37 +131,38 @@ class SetReadings:
     def __init__(self, sets: Sequence[ContrastSet], readings: Mapping[str, ContrastReadings]) -> None:
         self._sets, self._readings = sets, readings
 
-    def vectors(self, method: str, subset: Subset) -> NDArray[np.float64]:
-        """û_k of the subset, (blocks, width).
+    def direction(self, method: str, subset: Subset) -> Direction:
+        """The subset's direction.
 
         Raises:
             SteergaugeError: its prompts give no direction.
         """
         positive, negative = self._readings[subset.of.name]
         some = list(subset.pairs)
-        return find_method(method)(positive[some], negative[some]).vectors.astype(np.float64)
+        return find_method(method)(positive[some], negative[some])
 
     def cosines(self, method: str, one: Subset, other: Subset) -> NDArray[np.float64]:
         """Of two subsets' directions at every block, (blocks,)."""
-        product = self.vectors(method, one) * self.vectors(method, other)
-        cosines: NDArray[np.float64] = np.clip(product.sum(axis=1), -1, 1)
-        return cosines
+        return cosines_by_block(self.direction(method, one), self.direction(method, other))
 
     def by_size(self, method: str, sizes: Sequence[int], draws: int, seed: int) -> list[SizeCosines]:
         """Random subsets of each set and size against the whole set; sizes that a set does not exceed are left out."""
         found = []
         for contrast in self._sets:
             whole = whole_set(contrast)
+            try:
+                reference = self.direction(method, whole)
+            except SteergaugeError:  # told where whole sets are compared
+                continue
             for size in sorted({one for one in sizes if one < len(whole.pairs)}):
                 generator, drawn = np.random.default_rng(seed), list[NDArray[np.float64]]()
                 for _ in range(draws):
                     pairs = sorted(generator.choice(len(whole.pairs), size, replace=False).tolist())
                     try:
-                        drawn.append(self.cosines(method, Subset(Kind.SIZE, contrast, tuple(pairs)), whole))
-                    except (
-                        SteergaugeError
-                    ):  # the whole set was accepted, so it is this draw that is degenerate
+                        one = self.direction(method, Subset(Kind.SIZE, contrast, tuple(pairs)))
+                    except SteergaugeError:  # too few prompts for the method
                         continue
+                    drawn.append(cosines_by_block(one, reference))
                 if drawn:
                     found.append(SizeCosines(contrast.name, size, np.stack(drawn), draws - len(drawn)))
         return found

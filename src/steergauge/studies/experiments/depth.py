@@ -11,7 +11,7 @@ from steergauge.studies.bench import Bench
 from steergauge.studies.experiments.conditions import answered, cautions_of, labels_of
 from steergauge.studies.experiments.curves import TITLES, Measure, conditions_table, curves
 from steergauge.studies.experiments.depth_claims import BestDepth, answers
-from steergauge.studies.experiments.experiment import Work, gauge_work
+from steergauge.studies.experiments.experiment import Work, gauge_each, gauge_work
 from steergauge.studies.result import GaugeResult
 from steergauge.studies.study_result import (
     Cell,
@@ -55,10 +55,7 @@ class Depth:
 
     def run(self, settings: DepthSettings, bench: Bench) -> StudyFindings:
         """Gauges every model at its dose, and resamples the prompts for the best depth."""
-        results = {
-            model.label: bench.gauge(model.label, model, settings.gauge_settings(model))
-            for model in settings.models
-        }
+        results = gauge_each(settings, bench)
         conditions = {name: result.conditions for name, result in results.items()}
         best = {name: best_depth(result, settings) for name, result in results.items()}
 

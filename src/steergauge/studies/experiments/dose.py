@@ -11,7 +11,7 @@ from steergauge.studies.bench import Bench
 from steergauge.studies.experiments.conditions import cautions_of, labels_of
 from steergauge.studies.experiments.curves import TITLES, Measure, conditions_table, curves
 from steergauge.studies.experiments.dose_claims import answers
-from steergauge.studies.experiments.experiment import Work, gauge_work
+from steergauge.studies.experiments.experiment import Work, gauge_each, gauge_work
 from steergauge.studies.measurements import ConditionResult
 from steergauge.studies.result import GaugeResult
 from steergauge.studies.study_result import (
@@ -55,10 +55,7 @@ class DoseStudy:
 
     def run(self, settings: DoseSettings, bench: Bench) -> StudyFindings:
         """Gauges every model at its depth over the doses."""
-        results = {
-            model.label: bench.gauge(model.label, model, settings.gauge_settings(model))
-            for model in settings.models
-        }
+        results = gauge_each(settings, bench)
         conditions = {
             name: sorted(result.conditions, key=lambda one: one.dose.value)
             for name, result in results.items()

@@ -9,6 +9,7 @@ from steergauge.directions.selections import SELECTIONS, selection_readings
 from steergauge.studies.bench import Bench
 from steergauge.studies.measurements import Record
 from steergauge.studies.plan import DEFAULT_DOSES
+from steergauge.studies.result import GaugeResult
 from steergauge.studies.settings import GaugeSettings
 from steergauge.studies.study_result import StudyFindings
 from steergauge.studies.study_settings import StudiedModel, StudySettings
@@ -59,6 +60,14 @@ def gauge_work(model: StudiedModel, what: str, settings: GaugeSettings) -> Work:
         max_new_tokens=settings.max_new_tokens,
         readings_a_block=sum(selection_readings(method, settings.contrast_set) for method in choosing),
     )
+
+
+def gauge_each(settings: StudySettings, bench: Bench) -> dict[str, GaugeResult]:
+    """A gauge a model by the study's own settings, under the model's label."""
+    return {
+        model.label: bench.gauge(model.label, model, settings.gauge_settings(model))
+        for model in settings.models
+    }
 
 
 class Experiment(Protocol[Declared]):

@@ -109,7 +109,7 @@ def _measure(settings: ExtractionSettings, bench: Bench, model: StudiedModel) ->
     steered, without_direction = {subsets[0]: whole}, {}
     for subset in [*subsets[1:], *refused_pairs(subsets[0].of, refused)]:
         try:
-            readings.vectors(method, subset)
+            readings.direction(method, subset)
         except SteergaugeError as reason:  # too few prompts for the method: a finding, not a mistake
             without_direction[subset] = str(reason)
             continue

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import ClassVar, NamedTuple, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
-from steergauge.directions.extract import read_contrast
+from steergauge.directions.cross_cosine import cosines_by_block
 from steergauge.directions.methods import find_method
 from steergauge.directions.stability import ROBUST_COSINE, Design, Robustness
 from steergauge.studies.bench import Bench
@@ -109,18 +108,17 @@ def _measure(settings: StabilityStudySettings, studied: StudiedModel, bench: Ben
                 methods=settings.methods, contrast_set=one, draws=settings.draws, seed=settings.seed
             ),
             progress=bench.progress,
+            readings=bench.readings,
         )
         for one in sets
     ]
-    readings = {one.name: read_contrast(model, one) for one in sets}
+    readings = {one.name: bench.readings.contrast(model, one) for one in sets}
     depths = studied.depths or settings.depths
     between = []
     for method in settings.methods:
-        vectors = {
-            name: find_method(method)(*read).vectors.astype(np.float64) for name, read in readings.items()
-        }
-        for one, other in combinations(vectors, 2):
-            cosines = np.sum(vectors[one] * vectors[other], axis=1)
+        directions = {name: find_method(method)(*read) for name, read in readings.items()}
+        for one, other in combinations(directions, 2):
+            cosines = cosines_by_block(directions[one], directions[other])
             between.append(Between(method, f"{one} and {other}", cosines.tolist()))
     return Measured(sorted({block_at(depth, blocks) for depth in depths}), blocks, drawn, between)
 
