@@ -6,8 +6,10 @@ import pytest
 
 from commands import Run
 from steergauge.directions.selections import selection_readings
+from steergauge.judging.judges import DEFAULT_JUDGE
 from steergauge.models.phantom import Phantom
 from steergauge.prompts import study_contrast_set
+from steergauge.studies.experiments.table import EXPERIMENTS
 from steergauge.studies.study import find_experiment, read_study
 
 NAMES = ("method", "tooling", "extraction", "nonlinear", "stability")
@@ -19,6 +21,12 @@ def test_a_built_in_study_is_planned_without_its_models(name: str) -> None:
     work = find_experiment(name).plan(settings)
     assert [one.name for one in settings.models] == list(dict.fromkeys(part.model.name for part in work))
     assert all(part.readings or part.generations for part in work)
+
+
+def test_the_built_in_studies_read_with_the_papers_rule_and_ones_own_with_the_default(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text('study = "dose"\nmodels = ["phantom"]\n', encoding="utf-8")
+    assert {read_study(name).judge for name in EXPERIMENTS if name != "stability"} == {"study"}
+    assert read_study(str(tmp_path / "own.toml")).judge == DEFAULT_JUDGE == "gauge"
 
 
 def test_the_method_study_is_affordable_on_two_slow_cores() -> None:

@@ -16,7 +16,7 @@ def test_nothing_said_is_the_studys_protocol() -> None:
     assert settings == GaugeSettings()
     assert settings.contrast_set == study_contrast_set()
     assert settings.evaluation_set == study_evaluation_set()
-    assert (settings.methods, settings.judge, settings.max_new_tokens) == (("dim",), "study", 100)
+    assert (settings.methods, settings.judge, settings.max_new_tokens) == (("dim",), "gauge", 100)
     assert settings.threshold == 0.6
 
 

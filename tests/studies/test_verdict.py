@@ -6,6 +6,7 @@ import pytest
 import records
 from records import PROMPTS
 
+from steergauge.statistics.power import paired_power
 from steergauge.studies.measurements import Best, RandomControl, RandomDirection, Window
 from steergauge.studies.result import ModelRecord, QuantizationRecord, Unsteered, Verdict, VerdictName
 from steergauge.studies.verdict import conclude
@@ -104,6 +105,7 @@ def verdict(**changed: Any) -> Verdict:
         "window": window(4.0),
         "random": random(),
         "threshold": 0.6,
+        "judge": "study",
     }
     return conclude(**(inputs | changed))
 
@@ -137,13 +139,34 @@ def test_an_interval_beside_the_threshold_is_not_said_to_include_it() -> None:
     assert "includes" not in verdict(best=best(15)).reasons[0]
 
 
-def test_an_effect_that_chance_explains_is_not_steerable() -> None:
-    assert verdict(best=best(12, p_value=0.051)).verdict is VerdictName.NOT_STEERABLE
+def test_an_effect_that_chance_may_explain_is_undecided() -> None:
+    assert verdict(best=best(12, p_value=0.051)).verdict is VerdictName.UNDECIDED
     assert verdict(best=best(12, p_value=0.049)).verdict is VerdictName.STEERABLE
 
 
+def test_a_rate_whose_interval_lies_below_the_threshold_is_not_undecided() -> None:
+    # Wilson's intervals of 5 and 6 of 15 end at 58% and 64%.
+    assert verdict(best=best(5, p_value=0.0625)).verdict is VerdictName.NOT_STEERABLE
+    assert verdict(best=best(6), random=random(4, p_value=0.125)).verdict is VerdictName.UNDECIDED
+
+
+def test_undecided_says_how_many_prompts_would_tell() -> None:
+    found = verdict(best=best(6), random=random(4, p_value=0.125))
+    needed = next(
+        n for n in range(1, 99) if all(paired_power(4 / 15, 0, n + more) >= 0.8 for more in range(10))
+    )
+    assert f"with {2 * needed} prompts that the unsteered model answers, in place of 30" in found.reasons[3]
+
+
+def test_a_difference_that_would_take_hundreds_of_prompts_is_said_so() -> None:
+    close = records.comparison(1, 15, 1.0).model_copy(update={"gained": 8, "lost": 7})
+    undecided = verdict(random=random().model_copy(update={"against_strongest": close}))
+    assert undecided.verdict is VerdictName.UNDECIDED
+    assert undecided.reasons[3].endswith("To find one as small as here would take hundreds.")
+
+
 def test_an_effect_that_a_random_vector_has_too_is_not_steerable() -> None:
-    found = verdict(random=random(2, p_value=0.5, effects=(25, 3)))
+    found = verdict(random=random(0, p_value=1.0, effects=(25, 3)))
     assert found.verdict is VerdictName.NOT_STEERABLE
     assert found.reasons[2].endswith("the effect is not the direction's own.")
 

@@ -77,8 +77,8 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Length of an output.")] = 100,
     judge: Annotated[
-        str, typer.Option(help="Who reads the outputs: study, gauge, model:NAME or endpoint:URL#MODEL.")
-    ] = "study",
+        str, typer.Option(help="Who reads the outputs: gauge, study, model:NAME or endpoint:URL#MODEL.")
+    ] = "gauge",
     surprise: Annotated[
         bool, typer.Option("--surprise", help="Tell how surprising each output is to the unsteered model.")
     ] = False,

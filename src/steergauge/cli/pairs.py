@@ -15,7 +15,7 @@ def pairs(  # noqa: PLR0917 - each is an option of the command line
         Path | None, typer.Option(help="TOML, CSV or JSONL file of positive and negative prompts.")
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="The most tokens of an answer.")] = 100,
-    judge: Annotated[str, typer.Option(help="Who reads the answers.")] = "study",
+    judge: Annotated[str, typer.Option(help="Who reads the answers.")] = "gauge",
     precision: Annotated[str, typer.Option(help=PRECISION)] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     template: Annotated[

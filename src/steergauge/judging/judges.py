@@ -15,6 +15,9 @@ JUDGES: dict[str, Judge] = {
     "study": StudyJudge(),
 }
 
+DEFAULT_JUDGE = "gauge"
+"""The one whose error is known (docs/judges.md). The built-in studies name the paper's own rule, `study`."""
+
 
 def find_judge(name: str) -> Judge:
     """Finds a judge by its name, or makes one that asks an endpoint: `endpoint:URL#MODEL`.

@@ -31,6 +31,7 @@ _COLOUR = {
     VerdictName.STEERABLE: "bold green",
     VerdictName.PARTLY_STEERABLE: "bold yellow",
     VerdictName.NOT_STEERABLE: "bold red",
+    VerdictName.UNDECIDED: "bold yellow",
     VerdictName.INVALID: "bold red",
 }
 _DEPTH_WIDTH, _CELL_WIDTH = 16, 10

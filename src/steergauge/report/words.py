@@ -199,6 +199,8 @@ def headline(result: GaugeResult) -> tuple[str, str, str]:
     name, verdict = result.model.name, result.verdict.verdict
     if verdict is VerdictName.INVALID:
         return "", "No verdict", f" on {name}: this measurement is not valid."
+    if verdict is VerdictName.UNDECIDED:
+        return "", "Undecided", f" whether {name} is steerable: there are too few prompts to tell."
     return f"{name} is ", verdict.value, "."
 
 

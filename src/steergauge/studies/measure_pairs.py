@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from steergauge.errors import SteergaugeError
-from steergauge.judging.judges import require_judge
+from steergauge.judging.judges import DEFAULT_JUDGE, require_judge
 from steergauge.models.loading import Model, load_model
 from steergauge.prompts import ContrastSet, study_contrast_set
 from steergauge.steering.engine import Decoding, Request
@@ -24,7 +24,7 @@ def measure_pairs(
     model: Model | str,
     contrast_set: ContrastSet | None = None,
     *,
-    judge: str = "study",
+    judge: str = DEFAULT_JUDGE,
     max_new_tokens: int = 100,
     store: Store | Path | str = "steergauge.db",
     progress: Progress | None = None,

@@ -27,7 +27,7 @@ class ParitySettings(BaseModel):
     )
     faults: bool = Field(default=True, description="Make the mistakes too, not only compare the backends.")
     max_new_tokens: int = Field(default=100, ge=1)
-    judge: str = "study"
+    judge: str = Field(default="study", description="The paper's own rule, by which it found its gap.")
     wave_rows: int | None = Field(default=None, ge=1, description="Rows of a batch; None: what fits memory.")
 
     @model_validator(mode="after")

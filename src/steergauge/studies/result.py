@@ -196,6 +196,7 @@ class VerdictName(StrEnum):
     STEERABLE = "steerable"
     PARTLY_STEERABLE = "partly steerable"
     NOT_STEERABLE = "not steerable"
+    UNDECIDED = "undecided"
     INVALID = "invalid"
 
 

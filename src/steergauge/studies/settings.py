@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from steergauge.directions.extract import require_methods
 from steergauge.directions.formats import read_direction_file
 from steergauge.errors import SteergaugeError
-from steergauge.judging.judges import require_judge
+from steergauge.judging.judges import DEFAULT_JUDGE, require_judge
 from steergauge.prompts import ContrastSet, EvaluationSet, study_contrast_set, study_evaluation_set
 from steergauge.steering.dose import DoseUnit, operation_of
 from steergauge.steering.operation import Operation
@@ -62,7 +62,7 @@ class GaugeSettings(BaseModel):
         default=(2, 3, 5, 7, 10), min_length=1, description="Of iti, in standard deviations of each head."
     )
     max_new_tokens: int = Field(default=100, ge=1)
-    judge: str = "study"
+    judge: str = DEFAULT_JUDGE
     surprise: bool = Field(default=False, description="Read every output with the unsteered model too.")
     threshold: float = Field(
         default=0.6, gt=0, le=1, description="The coherent refusal rate that counts as steerable."

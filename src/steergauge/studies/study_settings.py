@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from steergauge.directions.extract import require_methods
 from steergauge.directions.methods import METHODS
 from steergauge.errors import SteergaugeError
-from steergauge.judging.judges import find_judge
+from steergauge.judging.judges import DEFAULT_JUDGE, find_judge
 from steergauge.models.catalog import find_entry
 from steergauge.prompts import load_contrast_set, load_evaluation_set
 from steergauge.steering.dose import DoseUnit
@@ -97,7 +97,7 @@ class StudySettings(BaseModel):
         default=None, description="Raw doses in fractions of each model's R at its middle block."
     )
     max_new_tokens: int = Field(default=100, ge=1, description="Length of an output.")
-    judge: str = Field(default="study", description="Who reads the outputs.")
+    judge: str = Field(default=DEFAULT_JUDGE, description="Who reads the outputs.")
     threshold: float = Field(default=0.6, gt=0, le=1, description="The rate that counts as steerable.")
     random_directions: int = Field(default=3, ge=1, description="Random vectors in each control.")
     seed: int = Field(default=0, ge=0, description="Of the prompts' halves and of all that is drawn.")
