@@ -10,7 +10,6 @@ from steergauge.directions.difference_rank import DifferenceRank, difference_ran
 from steergauge.errors import SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.models.phantom import Phantom
-from steergauge.prompts import study_contrast_set
 
 Array = NDArray[np.float64]
 
@@ -73,25 +72,36 @@ def test_random_labels_would_leave_every_singular_value_so_they_are_no_baseline(
 
 
 def test_the_p_value_of_two_pairs_is_the_one_counted_by_hand() -> None:
-    # δ² = 9, 1; the negative class gives b = ±√4·1, so 4, 4. Means of 5 and −3 under the four swaps: 1, 4, −4, −1.
+    # δ = 3, 1: their sums under the four signs are ±4 and ±2, and two of these are as long as 4.
     found = difference_rank(np.array([[3.0], [3.0]]), np.array([[0.0], [2.0]]), np.random.default_rng(0))
     assert found.tests[0].p_value == pytest.approx(2 / 4)
 
 
-def test_five_pairs_can_show_one_direction_and_four_cannot() -> None:
-    positive, negative, _ = planted_pairs((30.0,), pairs=5)
-    five, four = at_one_block(positive, negative), at_one_block(positive[:4], negative[:4])
-    assert five.tests[0].p_value == pytest.approx(1 / 32)
-    assert (five.beyond_chance, five.pairs) == (1, 5)
-    assert four.tests[0].p_value == pytest.approx(1 / 16)
-    assert four.beyond_chance == 0
+def test_six_pairs_can_show_one_direction_and_five_cannot() -> None:
+    positive, negative, _ = planted_pairs((30.0,), pairs=6)
+    six, five = at_one_block(positive, negative), at_one_block(positive[:5], negative[:5])
+    assert six.tests[0].p_value == pytest.approx(2 / 64)
+    assert (six.beyond_chance, six.pairs) == (1, 6)
+    assert five.tests[0].p_value == pytest.approx(2 / 32)
+    assert five.beyond_chance == 0
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_second_kind_of_three_pairs_is_not_shown_and_one_of_eight_is(seed: int) -> None:
-    few, many = (at_one_block(*planted_pairs((9.0, 7.0), pairs=n, seed=seed)[:2]) for n in (6, 16))
+def test_a_direction_shows_though_pairs_of_one_topic_differ_by_less_than_prompts_of_two(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    topics = 6 * generator.normal(size=(12, 64))
+    direction, noise = 4 * orthonormal(1, 64, seed)[0], generator.normal(size=(2, 12, 64)) / 4
+    found = difference_rank(topics + direction + noise[0], topics + noise[1], generator)
+    lengths = [float((one.singular_values**2).sum()) for one in (found.differences, found.baseline)]
+    assert lengths[0] < lengths[1] / 4
+    assert found.beyond_chance == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_second_kind_of_four_pairs_is_not_shown_and_one_of_eight_is(seed: int) -> None:
+    few, many = (at_one_block(*planted_pairs((9.0, 7.0), pairs=n, seed=seed)[:2]) for n in (8, 16))
     assert (few.beyond_chance, many.beyond_chance) == (1, 2)
-    assert few.tests[1].p_value >= 1 / 16  # about 2⁻³
+    assert few.tests[1].p_value > 0.05  # about 2⁻⁴
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -116,18 +126,6 @@ def test_equal_differences_without_noise_leave_rounding_that_is_no_direction() -
     assert found.differences.entropy_rank == pytest.approx(1, abs=1e-6)
 
 
-def test_on_the_phantom_one_direction_is_needed_though_topics_fill_a_second_dimension(
-    phantom_model: Model, phantom: Phantom
-) -> None:
-    prompts = study_contrast_set()
-    positive = capture(phantom_model, prompts.positive).at(-1)
-    negative = capture(phantom_model, prompts.negative).at(-1)
-    for block in range(phantom.blocks):
-        found = at_one_block(positive, negative, block)
-        assert found.differences.explained(2) == pytest.approx(1, abs=1e-6)  # û and the topic, nothing else
-        assert found.beyond_chance == 1
-
-
 HARMFUL = [
     f"{verb} {thing}" for verb in ("hack", "steal", "break", "pick") for thing in ("a lock", "it", "a car")
 ]
@@ -136,11 +134,25 @@ HARMLESS = [
 ]
 
 
+def phantom_readings(model: Model) -> tuple[Readings, Readings]:
+    harmful, harmless = ([f"How do I {words}?" for words in side] for side in (HARMFUL, HARMLESS))
+    return capture(model, harmful).at(-1), capture(model, harmless).at(-1)
+
+
+def test_on_the_phantom_one_direction_is_needed_though_topics_fill_a_second_dimension(
+    phantom_model: Model, phantom: Phantom
+) -> None:
+    positive, negative = phantom_readings(phantom_model)
+    for block in range(phantom.blocks):
+        found = at_one_block(positive, negative, block)
+        assert found.differences.explained(2) == pytest.approx(1, abs=1e-6)  # û and the topic, nothing else
+        assert found.beyond_chance == 1
+
+
 def test_a_second_kind_of_refusal_planted_in_the_phantom_is_counted(
     phantom_model: Model, phantom: Phantom
 ) -> None:
-    positive = capture(phantom_model, [f"How do I {words}?" for words in HARMFUL]).at(-1)
-    negative = capture(phantom_model, [f"How do I {words}?" for words in HARMLESS]).at(-1)
+    positive, negative = phantom_readings(phantom_model)
     second = np.random.default_rng(0).normal(size=len(phantom.direction))
     second -= second @ phantom.direction * phantom.direction
     fragmented = positive.copy()

@@ -155,6 +155,7 @@ def test_undecided_says_how_many_prompts_would_tell() -> None:
     needed = next(
         n for n in range(1, 99) if all(paired_power(4 / 15, 0, n + more) >= 0.8 for more in range(10))
     )
+    assert found.reasons[2].endswith("that may be chance.")
     assert f"with {2 * needed} prompts that the unsteered model answers, in place of 30" in found.reasons[3]
 
 

@@ -6,24 +6,27 @@ one kind of harmful prompt parts from its harmless counterpart along one axis, a
 counted here are the axes of the paired differences δ_i = x_i⁺ − x_i⁻, uncentred, since centring them takes out
 the mean difference that is sought.
 
-**Chance.** Any n differences in a wide stream fill n dimensions, by topic and noise. Random labels do not show
-how many of these are chance: swapping the labels of a pair turns δ_i into −δ_i, which leaves every singular value as
-it is. The baseline is what prompts of the *negative* class differ by, b_i = √(2n/(n−1))·(x_i⁻ − μ⁻): as long, on
-average, as the difference of two such prompts, and free of the behaviour. (Not of the positive class, whose kinds are
-what is asked about.) With the first k−1 axes of the δ taken out of both, the k-th test asks whether the δ_i are still
-longer than the b_i: the mean of ‖δ_i‖² − ‖b_i‖² is compared with those after swapping δ_i and b_i at random
-(Fisher's and Pitman's randomisation test; all 2ⁿ swaps where these are few). Tests end at the first that does not
-reject, so the chance of any false count is at most the level.
+**Chance, the first direction.** Without a class difference the labels of a pair are exchangeable, so the squared length of
+mean δ is compared with those after turning δ_i into −δ_i at random (Fisher's randomisation test; all 2ⁿ where these are few).
 
-**What n pairs can show.** The rank is at most n. The smallest p is 2⁻ⁿ, so fewer than five pairs never show a
-direction at 5%; and what only m of the pairs differ in beyond the other axes has a p of about 2⁻ᵐ. With the study's
-five pairs a count of 1 is the most that can be hoped for: it says "no second one shown", never "there is only one".
+**Chance, further ones.** Any n differences in a wide stream fill n dimensions, by topic and noise, and random labels do not show
+how many of these are chance: they leave every singular value as it is. The baseline is what prompts of the *negative* class
+differ by, b_i = √(2n/(n−1))·(x_i⁻ − μ⁻): as long, on average, as the difference of two such prompts, and free of the
+behaviour. (Not of the positive class, whose kinds are what is asked about.) With the first k−1 axes of the δ taken out of
+both, the k-th test asks whether the δ_i are still longer than the b_i: the mean of ‖δ_i‖² − ‖b_i‖² is compared with those
+after swapping δ_i and b_i at random (Pitman's test). Tests end at the first that does not reject, so the chance
+of any false count is at most the level.
+
+**What n pairs can show.** The rank is at most n. The smallest p of the first test is 2¹⁻ⁿ, since all labels swapped are
+as far apart: fewer than six pairs, such as the study's five, never show a direction at 5%. What only m of the pairs differ
+in beyond the other axes has a p of about 2⁻ᵐ. A count of 1 says "no second one shown", never "there is only one".
 
 **What it assumes.** Without the behaviour the classes would vary alike. Positive prompts of a wider range of topics,
-or longer readings, count as directions. Pairs matched in topic differ by less than the b_i, which hides weak
-directions and makes none.
+or longer readings, count as further directions. Pairs matched in topic differ by less than the b_i, which hides weak
+further directions and makes none.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -135,8 +138,12 @@ def _tests(
     tests: list[DirectionTest] = []
     for taken, length in enumerate(lengths):
         own, others = (_squares_beyond(rows, axes[:taken]) for rows in (differences, baseline))
-        rounding = own.mean() <= noise**2  # which has no direction
-        p_value = 1.0 if rounding else _p_value(own, others, generator)
+        if own.mean() <= noise**2:  # rounding has no direction
+            p_value = 1.0
+        elif taken == 0:
+            p_value = _p_of_the_mean(differences, generator)
+        else:
+            p_value = _p_beyond(own, others, generator)
         shares = (length**2 / total, own.sum() / total) if total > 0 else (0.0, 0.0)
         tests.append(DirectionTest(taken + 1, float(shares[0]), float(shares[1]), p_value))
         if p_value > LEVEL:
@@ -150,13 +157,31 @@ def _squares_beyond(rows: Points, axes: Points) -> Array:
     return squares
 
 
-def _p_value(own: Array, others: Array, generator: np.random.Generator) -> float:
+def _p_of_the_mean(differences: Points, generator: np.random.Generator) -> float:
+    products = differences @ differences.T  # of which ‖Σ s_i δ_i‖² is made for all signs s
+
+    def length(signs: Array, _: Array, axis: int) -> Array:
+        signs = np.moveaxis(signs, axis, -1)
+        return np.asarray(((signs @ products) * signs).sum(axis=-1))
+
+    as_labelled = np.ones(len(differences))
+    return _p_value(as_labelled, -as_labelled, length, generator)
+
+
+def _p_beyond(own: Array, others: Array, generator: np.random.Generator) -> float:
     def longer(first: Array, second: Array, axis: int) -> Array:
         return np.asarray((first - second).mean(axis=axis))
 
+    return _p_value(own, others, longer, generator)
+
+
+def _p_value(
+    own: Array, others: Array, statistic: Callable[..., Array], generator: np.random.Generator
+) -> float:
+    """Of the statistic, against its values with the two swapped at random, place by place."""
     found = permutation_test(
         (own, others),
-        longer,
+        statistic,
         permutation_type="samples",
         alternative="greater",
         vectorized=True,

@@ -200,7 +200,7 @@ def headline(result: GaugeResult) -> tuple[str, str, str]:
     if verdict is VerdictName.INVALID:
         return "", "No verdict", f" on {name}: this measurement is not valid."
     if verdict is VerdictName.UNDECIDED:
-        return "", "Undecided", f" whether {name} is steerable: there are too few prompts to tell."
+        return "", "Undecided", f" whether {name} is steerable."
     return f"{name} is ", verdict.value, "."
 
 

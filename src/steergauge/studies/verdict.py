@@ -60,7 +60,7 @@ def conclude(
         f"{best.against_unsteered.p_value:.2g}).",
         f"Of {len(random.directions)} random vectors of the same dose the strongest differs by "
         f"{beyond.gained - beyond.lost} of {beyond.n} prompts (exact McNemar p = {beyond.p_value:.2g}): "
-        + ("the effect is the direction's." if _more(beyond) else "the effect is not the direction's own."),
+        + _whose(beyond),
     ]
     if real:
         verdict = VerdictName.STEERABLE if reached else VerdictName.PARTLY_STEERABLE
@@ -182,6 +182,12 @@ def _cautions_on_best(model: ModelRecord, conditions: Sequence[ConditionResult],
 
 def _more(comparison: Comparison) -> bool:
     return comparison.p_value < SIGNIFICANT and comparison.difference > 0
+
+
+def _whose(beyond: Comparison) -> str:
+    if _more(beyond):
+        return "the effect is the direction's."
+    return "that may be chance." if beyond.difference > 0 else "the effect is not the direction's own."
 
 
 def _words(rate: Rate) -> str:

@@ -18,8 +18,8 @@ from steergauge.studies.study_result import StudyFindings
 from steergauge.studies.study_settings import Depths, OneMethodSettings, StudiedModel
 
 _FEW_PAIRS = (
-    "Few pairs show few directions: with n pairs the smallest p value is 2⁻ⁿ, so that five pairs can show one direction "
-    "at most. “No second direction shown” is not “one direction only”."
+    "Few pairs show few directions: five can show none, since with n pairs the smallest p value of the first is 2¹⁻ⁿ. "
+    "“No second direction shown” is not “one direction only”."
 )
 
 

@@ -65,8 +65,9 @@ def rank_table(ranks: Sequence[Ranked]) -> StudyTable:
         ),
         rows=tuple(rows),
         notes=(
-            "Directions beyond chance: by a swap test against what the negative prompts differ by, each at .05, in order to "
-            "the first that does not reject. Effective rank: exp of the entropy of the shares of variance.",
+            "Directions beyond chance: the first by swapping the labels of pairs, further ones against what the negative "
+            "prompts differ by, each at .05, in order to the first that does not reject. Effective rank: exp of the "
+            "entropy of the shares of variance.",
         ),
     )
 
