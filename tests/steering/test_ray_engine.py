@@ -1,6 +1,7 @@
 """A Ray cluster of several nodes on this machine: what its workers make, and what happens when a node dies."""
 
 import logging
+import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from steergauge.directions.random import random_unit_vectors
 from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.loading import Model
-from steergauge.prompts import study_contrast_set, study_evaluation_set
+from steergauge.prompts import study_evaluation_set
 from steergauge.steering.checks import check_instrument
 from steergauge.steering.engine import Decoding, Generation, Request
 from steergauge.steering.engines import EngineChoice, EngineName
@@ -43,7 +45,7 @@ def nodes() -> Iterator[Any]:
         ray = pytest.importorskip("ray")
         from ray.cluster_utils import Cluster
 
-        common = {"object_store_memory": STORE_OF_OBJECTS, "num_gpus": 0}
+        common: dict[str, Any] = {"object_store_memory": STORE_OF_OBJECTS, "num_gpus": 0}
         head = common | {"num_cpus": 0, "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
@@ -52,7 +54,7 @@ def nodes() -> Iterator[Any]:
             yield cluster
         finally:
             ray.shutdown()
-            cluster.shutdown()
+            cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +71,7 @@ def model(tiny_model: Callable[[str], Model]) -> Model:
 def requests(model: Model) -> list[Request]:
     """Every prompt unsteered, under two doses, and with a component taken away."""
     blocks, width = len(model.blocks), model.blocks.width
-    unit = np.random.default_rng(3).normal(size=width)
-    unit = (unit / np.linalg.norm(unit)).astype(np.float32)
+    unit = random_unit_vectors((width,), 3)
     onward = np.arange(blocks) >= 1
     steerings = [
         unsteered(blocks, width),
@@ -163,19 +164,19 @@ def test_when_a_node_dies_its_rows_are_made_elsewhere_and_none_is_lost_or_double
 
 
 def test_a_gauge_on_the_node_that_is_left_finds_what_one_without_ray_finds(
-    phantom_model: Model, cluster: RayCluster, tmp_path: Path
+    model: Model, cluster: RayCluster, tmp_path: Path
 ) -> None:
     settings = GaugeSettings(
         evaluation_set=study_evaluation_set().model_copy(
             update={"prompts": study_evaluation_set().prompts[:8]}
         ),
-        contrast_set=study_contrast_set(),
         depths=(0.5,),
-        random_directions=1,
-        max_new_tokens=6,
+        doses=(2.0, 8.0),
+        wave_rows=ROWS,
+        max_new_tokens=TOKENS,
     )
-    there = gauge(phantom_model, settings, store=tmp_path / "there.db", ray=cluster)
-    same = gauge(phantom_model, settings, store=tmp_path / "there.db")
+    there = gauge(model, settings, store=tmp_path / "there.db", ray=cluster)
+    same = gauge(model, settings, store=tmp_path / "here.db")
     assert there.model_copy(update={"provenance": same.provenance}) == same
     assert same.provenance.engine == there.provenance.engine
     assert "workers started" in there.provenance.hardware["ray"]
@@ -191,6 +192,15 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
 def test_another_kind_of_address_is_refused(address: str) -> None:
     with pytest.raises(SteergaugeError, match="auto, local or HOST:PORT"):
         RayCluster(address)
+
+
+def test_an_address_where_nobody_listens_is_told_at_once() -> None:
+    pytest.importorskip("ray")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"  # bound, and not listened at
+        with pytest.raises(SteergaugeError, match=f"nobody answers at {address}"):
+            RayCluster(address)
 
 
 class Dying:

@@ -9,8 +9,8 @@ from steergauge.steering.engines import EngineName
 from steergauge.steering.ray_worker import Load, NoRoomError, Worker, package_versions
 
 
-def load(model: Model, **changes: object) -> Load:
-    same = Load(
+def load(model: Model) -> Load:
+    return Load(
         model=model.name,
         precision=model.precision,
         template=model.template.source,
@@ -22,18 +22,17 @@ def load(model: Model, **changes: object) -> Load:
         memory=0,
         versions=package_versions(),
     )
-    return same._replace(**changes)
 
 
 def test_a_worker_of_another_package_is_refused(phantom_model: Model) -> None:
     other = {**package_versions(), "transformers": "4.0.0"}
     with pytest.raises(SteergaugeError, match=r"transformers is .* there and 4\.0\.0 where the study runs"):
-        Worker().start(load(phantom_model, versions=other), 1, {})
+        Worker().start(load(phantom_model)._replace(versions=other), 1, {})
 
 
 def test_a_worker_with_other_weights_is_refused(phantom_model: Model) -> None:
     with pytest.raises(SteergaugeError, match="another model there"):
-        Worker().start(load(phantom_model, fingerprint="other"), 1, {})
+        Worker().start(load(phantom_model)._replace(fingerprint="other"), 1, {})
 
 
 def test_a_device_with_too_little_memory_is_told_before_the_model_is_loaded(
@@ -41,4 +40,4 @@ def test_a_device_with_too_little_memory_is_told_before_the_model_is_loaded(
 ) -> None:
     monkeypatch.setattr(ray_worker, "free_memory", lambda _: 3 << 30)
     with pytest.raises(NoRoomError, match=r"3\.0 GiB are free"):
-        Worker().start(load(phantom_model, device="cuda", memory=4 << 30), 1, {})
+        Worker().start(load(phantom_model)._replace(device="cuda", memory=4 << 30), 1, {})

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from steergauge.steering.vllm_engine import MOST_ROWS
 logger = logging.getLogger(__name__)
 
 _HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+):\d+")
+_PATIENCE = 5.0  # seconds for an answer
 ENVIRONMENT = {
     # Nobody is told of the run.
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -132,14 +134,27 @@ class RayCluster:
         self._pool = None
 
     def _join(self) -> None:
+        if self.address not in ("auto", "local"):
+            _require_answer(self.address)
         options: dict[str, Any] = {"include_dashboard": False} if self.address == "local" else {}
         try:
             self._ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **options)
         except (ConnectionError, RuntimeError, TimeoutError, ValueError, OSError) as error:
             raise SteergaugeError(
-                f"cannot join the Ray cluster {self.address}: {first_line(error)}; start one with `ray start --head`, "
-                "or use --ray local"
+                f"cannot join the Ray cluster {self.address}: {first_line(error).rstrip('.')}; start one with "
+                "`ray start --head`, or use --ray local"
             ) from None
+
+
+def _require_answer(address: str) -> None:
+    """Refuses an address where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise SteergaugeError(
+            f"nobody answers at {address} ({error}): give the HOST:PORT that `ray start --head` names"
+        ) from None
 
 
 @contextmanager

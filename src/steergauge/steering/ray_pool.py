@@ -51,7 +51,14 @@ class Pool:
         self._places: Sequence[Place] = ()
         self._looked = -_LOOK_AGAIN
         self.started_on: Counter[str] = Counter()
-        self.identity = self._first()
+        self._identity: Identity | None = None
+        self._wait_for_first()
+
+    @property
+    def identity(self) -> Identity:
+        """What the engine of all workers is."""
+        assert self._identity is not None  # the first one told it
+        return self._identity
 
     @property
     def room(self) -> int:
@@ -129,12 +136,10 @@ class Pool:
             self._looked = time.monotonic()
             self._places = find_places(self._ray.nodes(), self._needs)
 
-    def _first(self) -> Identity:
-        """Starts one worker, waits for it, and returns what its engine is."""
-        self.identity: Identity | None = None
+    def _wait_for_first(self) -> None:
         try:
             began, told = time.monotonic(), False
-            while self.identity is None and self.room:
+            while self._identity is None and self.room:
                 self.want(1)
                 self.wait(())
                 if not told and time.monotonic() - began > _PATIENCE:
@@ -145,8 +150,6 @@ class Pool:
         except BaseException:
             self.close()
             raise
-        assert self.identity is not None
-        return self.identity
 
     def _start(self, place: Place) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - an extra
@@ -181,13 +184,13 @@ class Pool:
             if self._died_starting[member.place] == _STARTS:
                 self._close_place(member.place, f"its worker died as it started: {first_line(error)}")
         else:
-            if self.identity not in (None, identity):
+            if self._identity not in (None, identity):
                 self._end(member)
                 raise SteergaugeError(
-                    f"the engine on the Ray node {member.place.address} is {identity.name} {identity.version}, "
-                    f"elsewhere {self.identity}: install the same on every node"
+                    f"the engine on the Ray node {member.place.address} is {' '.join(identity)}, elsewhere "
+                    f"{' '.join(self.identity)}: install the same on every node"
                 )
-            self.identity = identity
+            self._identity = identity
             self._died_starting.pop(member.place, None)
             self._idle.append(member)
             self.started_on[member.place.address] += 1
