@@ -98,6 +98,15 @@ def here(model: Model, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ge
     return made
 
 
+def test_an_address_where_nobody_listens_is_told_at_once() -> None:
+    pytest.importorskip("ray")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"  # bound, and not listened at
+        with pytest.raises(SteergaugeError, match=f"nobody answers at {address}"):
+            RayCluster(address)
+
+
 def test_workers_make_the_torch_engines_generations_under_its_addresses(
     model: Model, cluster: RayCluster, here: dict[str, Generation], tmp_path: Path
 ) -> None:
@@ -131,6 +140,11 @@ def test_a_model_that_no_node_has_room_for_is_an_error_that_says_what_it_takes(c
         SteergaugeError, match=r"no node .* room for large .* 2048.0 GiB .* 1 CPU, 0 GPU, 1.0"
     ):
         Pool(ray, load, Needs("cpu", 0, 1, 2 << 40), {})
+
+
+def test_a_process_joins_one_cluster(cluster: RayCluster) -> None:
+    with pytest.raises(SteergaugeError, match=f"has joined the Ray cluster at {cluster.address} already"):
+        RayCluster("local")
 
 
 class KillsANode(Silent):
@@ -192,15 +206,6 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
 def test_another_kind_of_address_is_refused(address: str) -> None:
     with pytest.raises(SteergaugeError, match="auto, local or HOST:PORT"):
         RayCluster(address)
-
-
-def test_an_address_where_nobody_listens_is_told_at_once() -> None:
-    pytest.importorskip("ray")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"  # bound, and not listened at
-        with pytest.raises(SteergaugeError, match=f"nobody answers at {address}"):
-            RayCluster(address)
 
 
 class Dying:

@@ -38,8 +38,8 @@ class RayCluster:
     """A cluster that this process has joined. Workers of one model run on it at a time.
 
     Args:
-        address: `auto` for the cluster that this machine is a node of, `HOST:PORT` of its head, or `local` for one
-            of this machine alone, which ends with it.
+        address: `auto` for the cluster that this process has joined or this machine is a node of, `HOST:PORT` of
+            its head, or `local` for one of this machine alone, which ends with it.
         devices: GPUs of each worker; more than one for vllm alone, which then splits each matrix over them.
 
     Raises:
@@ -62,6 +62,10 @@ class RayCluster:
         self._workers: Counter[str] = Counter()
         if self._joined_here:
             self._join()
+        elif address not in ("auto", here := self._ray.get_runtime_context().gcs_address):
+            raise SteergaugeError(
+                f"this process has joined the Ray cluster at {here} already, so it cannot join {address}: give auto"
+            )
 
     def __enter__(self) -> Self:
         return self

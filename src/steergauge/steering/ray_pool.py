@@ -116,7 +116,7 @@ class Pool:
         Raises:
             SteergaugeError: a worker cannot do the work.
         """
-        ready, _ = self._ray.wait([*awaited, *self._starting], num_returns=1, timeout=_LOOK_AGAIN)
+        ready, _ = self._ray.wait([*self._starting, *awaited], num_returns=1, timeout=_LOOK_AGAIN)
         for one in ready:
             if one in self._starting:
                 self._settle(one)
