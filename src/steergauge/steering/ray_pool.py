@@ -180,6 +180,11 @@ class Pool:
             self._close_place(member.place, str(cause))
         except self._ray.exceptions.RayError as error:
             self._end(member)
+            if getattr(error, "actor_init_failed", False):  # Python there cannot import what a worker is
+                raise SteergaugeError(
+                    f"on the Ray node {member.place.address} a worker cannot be made: {str(error).splitlines()[-1].strip()}; "
+                    "install the same packages on every node"
+                ) from None
             self._died_starting[member.place] += 1
             if self._died_starting[member.place] == _STARTS:
                 self._close_place(member.place, f"its worker died as it started: {first_line(error)}")
