@@ -1,13 +1,13 @@
 """Waves: what is made, what is kept, and what a run that continues makes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from steergauge.models.loading import Model
-from steergauge.steering.engine import Decoding, Generation, Request
+from steergauge.steering.engine import Decoding, Generation, Request, Told
 from steergauge.steering.steering import Steering
 from steergauge.store import Store
 from steergauge.studies.run import Runner, Silent
@@ -29,6 +29,19 @@ class FakeEngine:
             if len(self.batches) - 1 == self.fails_at and index == 0:
                 raise KeyboardInterrupt
             yield index, Generation(requests[index].prompt[::-1], (index, 7), "stop")
+
+
+class AtOnce(FakeEngine):
+    """Takes all waves before it makes any, and makes the last first."""
+
+    def generate_waves(
+        self, waves: Iterable[Sequence[Request]], told: Told
+    ) -> Iterator[tuple[int, list[Generation]]]:
+        for number, requests in reversed(list(enumerate(waves))):
+            made = dict(self.generate(requests))
+            for generation in made.values():
+                told(generation)
+            yield number, [made[index] for index in range(len(requests))]
 
 
 class Counting(Silent):
@@ -69,6 +82,20 @@ def test_results_are_in_the_order_of_the_requests(phantom_model: Model, store: S
     made = runner(phantom_model, store, engine).run("a stage", REQUESTS)
     assert [one.generation.text for one in made] == [prompt[::-1] for prompt in PROMPTS]
     assert engine.batches == [PROMPTS[:4], PROMPTS[4:8], PROMPTS[8:]]
+
+
+def test_waves_that_run_at_once_are_those_that_run_one_by_one(phantom_model: Model, store: Store) -> None:
+    engine, progress = AtOnce(), Counting()
+    made = runner(phantom_model, store, engine, progress=progress).run("a stage", [*REQUESTS, *REQUESTS])
+    assert [one.generation.text for one in made] == 2 * [prompt[::-1] for prompt in PROMPTS]
+    assert engine.batches == [PROMPTS[8:], PROMPTS[4:8], PROMPTS[:4]]  # the second ten are asked for once
+    assert progress.rows == 2 * len(REQUESTS)
+
+
+def test_of_waves_that_run_at_once_those_are_kept_that_are_whole(phantom_model: Model, store: Store) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        runner(phantom_model, store, AtOnce(fails_at=1)).run("a stage", REQUESTS)
+    assert sorted(store.to_pandas()["prompt"]) == PROMPTS[8:]
 
 
 def test_what_is_in_the_store_is_not_made_again(phantom_model: Model, store: Store) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from steergauge.cli.options import PRECISION, load, numbers, told_written
+from steergauge.cli.options import PRECISION, RAY, load, numbers, told_written
 
 
 class Unit(StrEnum):
@@ -91,6 +91,7 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     engine: Annotated[
         Engine, typer.Option(help="What generates. auto: vllm where it is installed, on CUDA; else torch.")
     ] = Engine.AUTO,
+    ray: Annotated[str | None, typer.Option(help=RAY)] = None,
     template: Annotated[
         Path | None, typer.Option(help="Jinja chat template in place of the model's.")
     ] = None,
@@ -142,7 +143,7 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
         with SweepProgress() as progress:
             from steergauge.studies.gauge import gauge as run
 
-            result = run(loaded, settings, store=opened, progress=progress, engine=engine.value)
+            result = run(loaded, settings, store=opened, progress=progress, engine=engine.value, ray=ray)
     render(result, Console())
     write_html(result, page)
     written = [page]

@@ -15,6 +15,8 @@ PRECISION = (
     "auto, float32, bfloat16, float16, or a quantisation such as nf4-bitsandbytes: docs/models.md lists them."
 )
 
+RAY = "Make the outputs on a Ray cluster: auto, HOST:PORT or local (docs/cluster.md)."
+
 
 def load(model: str, precision: str, device: str, template: Path | None = None) -> "Model":
     """Loads a model, with the chat template of a file in place of its own if one is given.

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from steergauge.cli.options import quiet_transformers, told_written
+from steergauge.cli.options import RAY, quiet_transformers, told_written
 
 
 def reproduce(  # noqa: PLR0917 - each is an option of the command line
@@ -14,6 +14,7 @@ def reproduce(  # noqa: PLR0917 - each is an option of the command line
         str | None, typer.Option(help="The models at hand, with commas. Default: the small ones.")
     ] = None,
     max_new_tokens: Annotated[int | None, typer.Option(help="Length of an output. Default: 100.")] = None,
+    ray: Annotated[str | None, typer.Option(help=RAY)] = None,
     store: Annotated[Path, typer.Option(help="Where generations are kept.")] = Path("steergauge.db"),
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("reproduction"),
     plan: Annotated[bool, typer.Option("--plan", help="Say what it would take, and run nothing.")] = False,
@@ -55,6 +56,6 @@ def reproduce(  # noqa: PLR0917 - each is an option of the command line
     from steergauge.studies.reproduction import reproduce as run
 
     with SweepProgress() as progress:
-        result = run(changes, store=store, progress=progress)
+        result = run(changes, store=store, progress=progress, ray=ray)
     render_reproduction(result, Console())
     told_written(write_reproduction(result, out))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from steergauge.cli.options import quiet_transformers, told_written
+from steergauge.cli.options import RAY, quiet_transformers, told_written
 from steergauge.errors import SteergaugeError
 
 
@@ -17,6 +17,7 @@ def study(  # noqa: PLR0917 - each is an option of the command line
     models: Annotated[str | None, typer.Option(help="Models in place of the file's, with commas.")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(help="Length of an output.")] = None,
     judge: Annotated[str | None, typer.Option(help="Who reads the outputs.")] = None,
+    ray: Annotated[str | None, typer.Option(help=RAY)] = None,
     store: Annotated[Path, typer.Option(help="Where generations are kept.")] = Path("steergauge.db"),
     out: Annotated[
         Path | None, typer.Option(help="Folder of the report, tables and figures. Default: study-NAME.")
@@ -50,6 +51,6 @@ def study(  # noqa: PLR0917 - each is an option of the command line
     from steergauge.report.terminal import SweepProgress
 
     with SweepProgress() as progress:
-        result = run_study(settings, store=store, progress=progress)
+        result = run_study(settings, store=store, progress=progress, ray=ray)
     render_study(result, Console())
     told_written(write_study(result, out or Path(f"study-{Path(name).stem}")))

@@ -49,7 +49,7 @@ def check_instrument(model: Model, engine: Engine, prompt: str, largest: AnyStee
     Raises:
         InstrumentError: a check failed; the message says what to do.
     """
-    probe = engine.probe if isinstance(engine, Probing) else partial(_probe, model)
+    probe = prober(model, engine)
     return [
         _dose_zero_changes_nothing(model, engine, prompt),
         _dose_arrives_at_heads(model, prompt, largest)
@@ -57,6 +57,11 @@ def check_instrument(model: Model, engine: Engine, prompt: str, largest: AnyStee
         else _dose_arrives(model, probe, prompt, largest),
         _every_token_is_steered(model, probe, prompt, largest),
     ]
+
+
+def prober(model: Model, engine: Engine) -> Prober:
+    """What reads streams where the engine runs: the engine itself, or else the model's own module."""
+    return engine.probe if isinstance(engine, Probing) else partial(_probe, model)
 
 
 def _dose_zero_changes_nothing(model: Model, engine: Engine, prompt: str) -> Outcome:

@@ -1,9 +1,9 @@
 """The engine contract: conditions × prompts in, generations out."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from steergauge.steering.head_steering import HeadSteering
 from steergauge.steering.steering import Steering
@@ -92,6 +92,45 @@ class Engine(Protocol):
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generation]]:
         """Yields (index in `requests`, generation) in any order."""
         ...
+
+
+Told: TypeAlias = Callable[[Generation], None]
+"""Hears of each generation as it is made."""
+
+
+@runtime_checkable
+class WaveEngine(Protocol):
+    """An engine that runs several waves at once."""
+
+    def generate_waves(
+        self, waves: Iterable[Sequence[Request]], told: Told
+    ) -> Iterator[tuple[int, list[Generation]]]:
+        """As `generate_waves` below, in any order; a wave is asked for when there is somebody to run it."""
+        ...
+
+
+def generate_waves(
+    engine: Engine, waves: Iterable[Sequence[Request]], told: Told
+) -> Iterator[tuple[int, list[Generation]]]:
+    """Runs waves, each as one batch: as many at once as the engine can.
+
+    Args:
+        engine: what runs them.
+        waves: asked for one by one.
+        told: hears of each generation, of each request once.
+
+    Yields:
+        The place of a wave that is whole, and its generations in the order of its requests.
+    """
+    if isinstance(engine, WaveEngine):
+        yield from engine.generate_waves(waves, told)
+        return
+    for number, requests in enumerate(waves):
+        made: dict[int, Generation] = {}
+        for index, generation in engine.generate(requests):
+            made[index] = generation
+            told(generation)
+        yield number, [made[index] for index in range(len(requests))]
 
 
 def distinct(steerings: Sequence[AnySteering]) -> tuple[list[AnySteering], list[int]]:

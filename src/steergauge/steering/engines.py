@@ -1,9 +1,9 @@
 """The engines by name, and which one runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from steergauge.errors import SteergaugeError, nearest
 from steergauge.models.loading import Model
@@ -62,19 +62,46 @@ def choose_engine(
     return EngineChoice(EngineName.VLLM, "it is installed and the model is on CUDA")
 
 
+class Cluster(Protocol):
+    """Machines that engines run on."""
+
+    def engine(
+        self, choice: EngineChoice, model: Model, wave_rows: int | None, max_new_tokens: int
+    ) -> Engine:
+        """The engine there, whose outputs are those of the same engine here."""
+        ...
+
+
 @contextmanager
 def running_engine(
-    choice: EngineChoice, model: Model, wave_rows: int | None, max_new_tokens: int
+    choice: EngineChoice,
+    model: Model,
+    wave_rows: int | None,
+    max_new_tokens: int,
+    *,
+    options: Mapping[str, Any] | None = None,
+    cluster: Cluster | None = None,
 ) -> Iterator[Engine]:
     """The engine while the context is open.
+
+    Args:
+        choice: which one.
+        model: what it runs.
+        wave_rows: rows of a wave; None for the engine's own.
+        max_new_tokens: for the estimate of memory.
+        options: what else vLLM takes.
+        cluster: where it runs; None: in this process.
 
     Raises:
         SteergaugeError: it cannot run the model.
     """
+    if cluster is not None:
+        yield cluster.engine(choice, model, wave_rows, max_new_tokens)
+        return
     if choice.name is EngineName.TORCH:
         yield TorchEngine(model, wave_rows, max_new_tokens)
         return
-    engine = VllmEngine(model, wave_rows, max_new_tokens)
+    engine = VllmEngine(model, wave_rows, max_new_tokens, options)
     try:
         yield engine
     finally:

@@ -20,7 +20,7 @@ from steergauge.steering.vllm_canary import require_steering_arrives
 from steergauge.steering.vllm_worker import MARK, Seen, Watched
 
 # Requests that run at once; the others of a wave wait their turn.
-_MOST_ROWS = 256
+MOST_ROWS = 256
 # Prompt tokens beside the new ones, for the memory of a CPU; where they do not suffice, rows wait or start anew.
 _PROMPT_TOKENS = 64
 # On a CPU, keys and values are kept in blocks of so many tokens.
@@ -85,7 +85,7 @@ class VllmEngine:
             )
         self.model = model
         self.version = f"1 (vllm {vllm.__version__}, torch {torch.__version__})"
-        self.wave_rows = wave_rows or _MOST_ROWS
+        self.wave_rows = wave_rows or MOST_ROWS
         self._sampling = vllm.SamplingParams
         self._waves = 0
         arguments = {
@@ -94,12 +94,12 @@ class VllmEngine:
             "model_impl": "vllm",
             "skip_tokenizer_init": True,  # tokens go in and come out
             "max_model_len": -1,  # what fits
-            "max_num_seqs": min(self.wave_rows, _MOST_ROWS),
+            "max_num_seqs": min(self.wave_rows, MOST_ROWS),
             "enforce_eager": True,  # compiled code does not call hooks
             "enable_prefix_caching": False,  # keys and values are found by tokens, not by steering
             "use_tqdm_on_load": False,
             "worker_extension_cls": "steergauge.steering.vllm_worker.SteeringWorker",
-            **_memory(model, min(self.wave_rows, _MOST_ROWS), max_new_tokens),
+            **_memory(model, min(self.wave_rows, MOST_ROWS), max_new_tokens),
             **(options or {}),
         }
         try:

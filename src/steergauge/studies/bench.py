@@ -10,6 +10,7 @@ from typing import Any
 from steergauge.directions.importing import ImportedDirection
 from steergauge.models.loading import Model, load_model
 from steergauge.models.precision import resolve_device
+from steergauge.steering.ray_cluster import RayCluster
 from steergauge.store import Store
 from steergauge.studies import provenance
 from steergauge.studies.gauge import gauge
@@ -28,6 +29,7 @@ class Bench:
         device: as `load_model` takes it.
         progress: is told how each gauge goes on.
         models: loaded models by their labels, which are taken in place of loading them.
+        cluster: where outputs are made; None: here.
     """
 
     def __init__(
@@ -36,8 +38,9 @@ class Bench:
         device: str = "auto",
         progress: Progress | None = None,
         models: Mapping[str, Model] | None = None,
+        cluster: RayCluster | None = None,
     ) -> None:
-        self.store, self.progress = store, progress or Silent()
+        self.store, self.progress, self.cluster = store, progress or Silent(), cluster
         self.started, self._clock = datetime.now(UTC), time.monotonic()
         self._device, self._given = device, models or {}
         self.readings = Readings()
@@ -101,6 +104,7 @@ class Bench:
                 progress=_Labelled(label, self.progress),
                 readings=self.readings,
                 given=given,
+                ray=self.cluster,
             )
         found = self._measured[key]
         if self.gauges.setdefault(label, found) is not found:
@@ -112,7 +116,8 @@ class Bench:
         return {
             "steergauge": version("steergauge"),
             "versions": provenance.versions(),
-            "hardware": provenance.hardware(resolve_device(self._device)),
+            "hardware": provenance.hardware(resolve_device(self._device))
+            | (self.cluster.describe() if self.cluster else {}),
             "started": self.started.isoformat(timespec="seconds"),
             "seconds": round(self.seconds, 1),
             "made_now": self.store.added - self._added_before,

@@ -17,6 +17,7 @@ from steergauge.statistics.comparisons import adjust_holm
 from steergauge.steering.checks import Outcome, check_instrument
 from steergauge.steering.engine import AnySteering, Decoding, Engine, Request
 from steergauge.steering.engines import choose_engine, running_engine
+from steergauge.steering.ray_cluster import RayCluster, joined
 from steergauge.steering.steering import unsteered
 from steergauge.store import Store
 from steergauge.studies import provenance
@@ -63,6 +64,7 @@ def gauge(
     readings: Readings | None = None,
     given: Mapping[str, ImportedDirection] | None = None,
     engine: str = "auto",
+    ray: RayCluster | str | None = None,
 ) -> GaugeResult:
     """Measures how steerable a model is by the study's protocol (paper, section 3).
 
@@ -74,6 +76,7 @@ def gauge(
         readings: of earlier gauges, which need not be made again.
         given: directions to measure beside those of the settings, by the names that they are measured under.
         engine: `torch`, `vllm` or `auto`.
+        ray: a cluster that the outputs are made on, or its address; None: here.
 
     Raises:
         SteergaugeError: a setting, the model or the store cannot be used; the message says why.
@@ -90,7 +93,10 @@ def gauge(
     logger.info("engine: %s (%s)", *choice)
     with (
         nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as opened,
-        running_engine(choice, model, settings.wave_rows, settings.max_new_tokens) as running,
+        joined(ray) as cluster,
+        running_engine(
+            choice, model, settings.wave_rows, settings.max_new_tokens, cluster=cluster
+        ) as running,
     ):
         own = _Gauge(
             model,
@@ -100,6 +106,7 @@ def gauge(
             readings=readings or Readings(),
             given=given or {},
             engine=running,
+            cluster=cluster,
         )
         return own.result()
 
@@ -117,9 +124,10 @@ class _Gauge:
         readings: Readings,
         given: Mapping[str, ImportedDirection],
         engine: Engine,
+        cluster: RayCluster | None,
     ) -> None:
         self.model, self.settings, self.store, self.progress = model, settings, store, progress
-        self.readings, self.given, self.engine = readings, given, engine
+        self.readings, self.given, self.engine, self.cluster = readings, given, engine, cluster
         self.prompts = [prompt.text for prompt in settings.evaluation_set.prompts]
         self.judge: Judge = open_judge(settings.judge, model.device, RowsDone("judging", progress))
         self.decoding = Decoding(settings.max_new_tokens)
@@ -197,7 +205,8 @@ class _Gauge:
                 steergauge=version("steergauge"),
                 engine=runner.setting.engine,
                 versions=provenance.versions(),
-                hardware=provenance.hardware(self.model.device),
+                hardware=provenance.hardware(self.model.device)
+                | (self.cluster.describe() if self.cluster else {}),
                 seeds={"split": self.settings.seed} | {one.id: seed for seed, one in randoms.items()},
                 started=self.started.isoformat(timespec="seconds"),
                 seconds=round(time.monotonic() - self._clock, 1),

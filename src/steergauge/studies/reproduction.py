@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.loading import Model
+from steergauge.steering.ray_cluster import RayCluster
 from steergauge.store import Store
 from steergauge.studies.claims import Claim, claims
 from steergauge.studies.experiments.experiment import Work
@@ -107,6 +108,7 @@ def reproduce(
     store: Store | Path | str = "steergauge.db",
     progress: Progress | None = None,
     models: Mapping[str, Model] | None = None,
+    ray: RayCluster | str | None = None,
 ) -> Reproduction:
     """Runs every built-in study, in the paper's order. A study that cannot run on these models says why and is left out.
 
@@ -116,6 +118,7 @@ def reproduce(
         store: where generations are kept and found again.
         progress: is told how it goes on.
         models: as `run_study` takes them.
+        ray: a cluster that the outputs are made on, or its address; None: here.
 
     Raises:
         SteergaugeError: no study could run.
@@ -123,13 +126,16 @@ def reproduce(
     """
     if not isinstance(store, Store):
         with Store(Path(store)) as opened:
-            return reproduce(changes, store=opened, progress=progress, models=models)
+            return reproduce(changes, store=opened, progress=progress, models=models, ray=ray)
+    if isinstance(ray, str):
+        with RayCluster(ray) as cluster:
+            return reproduce(changes, store=store, progress=progress, models=models, ray=cluster)
     studies: dict[str, StudyResult] = {}
     not_run: dict[str, str] = {}
     for name in EXPERIMENTS:
         try:
             settings = read_study(name, _for_study(name, changes))
-            studies[name] = run_study(settings, store=store, progress=progress, models=models)
+            studies[name] = run_study(settings, store=store, progress=progress, models=models, ray=ray)
         except InstrumentError:
             raise
         except SteergaugeError as error:

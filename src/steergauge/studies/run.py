@@ -1,11 +1,11 @@
 """Running requests through an engine into the store, in waves that a killed run repeats exactly."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from steergauge.models.loading import Model
-from steergauge.steering.engine import Engine, Generation, Request
+from steergauge.steering.engine import Engine, Generation, Request, generate_waves
 from steergauge.store import Addressed, Setting, Store, address
 
 logger = logging.getLogger(__name__)
@@ -74,20 +74,33 @@ class Runner:
         """
         addressed = [self._address(request) for request in requests]
         self._progress.begin(stage, len(requests))
+        waves: list[list[Addressed]] = []
+
+        def asked_for() -> Iterator[list[Request]]:
+            for missing in self._missing(addressed):
+                waves.append(missing)
+                yield [one.request for one in missing]
+
+        for number, generations in generate_waves(self._engine, asked_for(), self._count):
+            self._store.add(self.setting, list(zip(waves[number], generations, strict=True)))
+            self.made_now += len(generations)
+        kept = self._store.get([one.key for one in addressed])
+        return [Made(one.key, kept[one.key]) for one in addressed]
+
+    def _missing(self, addressed: Sequence[Addressed]) -> Iterator[list[Addressed]]:
+        """What is to be made of each wave: looked up when the wave is asked for, so that nothing is made twice."""
+        asked: set[str] = set()
         for start in range(0, len(addressed), self.wave_rows):
             wave = addressed[start : start + self.wave_rows]
             here = self._store.get([one.key for one in wave])
-            missing = list({one.key: one for one in wave if one.key not in here}.values())
+            missing = {one.key: one for one in wave if one.key not in here and one.key not in asked}
+            asked |= missing.keys()
             self._progress.advance(len(wave) - len(missing), 0)
-            made: list[tuple[Addressed, Generation]] = []
-            for index, generation in self._engine.generate([one.request for one in missing]):
-                made.append((missing[index], generation))
-                self._progress.advance(1, len(generation.tokens))
-            # In the order of the plan, whatever the order in which rows ended.
-            self._store.add(self.setting, sorted(made, key=lambda pair: pair[0].key))
-            self.made_now += len(made)
-        kept = self._store.get([one.key for one in addressed])
-        return [Made(one.key, kept[one.key]) for one in addressed]
+            if missing:
+                yield list(missing.values())
+
+    def _count(self, generation: Generation) -> None:
+        self._progress.advance(1, len(generation.tokens))
 
     def _address(self, request: Request) -> Addressed:
         rendered = self._model.template.render(request.prompt)

@@ -7,6 +7,7 @@ from typing import Any
 
 from steergauge.errors import SteergaugeError, nearest
 from steergauge.models.loading import Model
+from steergauge.steering.ray_cluster import RayCluster, joined
 from steergauge.store import Store
 from steergauge.studies.bench import Bench
 from steergauge.studies.experiments.experiment import Experiment
@@ -61,6 +62,7 @@ def run_study(
     store: Store | Path | str = "steergauge.db",
     progress: Progress | None = None,
     models: Mapping[str, Model] | None = None,
+    ray: RayCluster | str | None = None,
 ) -> StudyResult:
     """Runs a study over its models.
 
@@ -69,21 +71,23 @@ def run_study(
         store: where generations are kept and found again.
         progress: is told how it goes on.
         models: loaded models by the name that tables give them, which are taken in place of loading them.
+        ray: a cluster that the outputs are made on, or its address; None: here.
 
     Raises:
         SteergaugeError: a model, a setting or the store cannot be used; the message says why.
     """
     if not isinstance(store, Store):
         with Store(Path(store)) as opened:
-            return run_study(settings, store=opened, progress=progress, models=models)
+            return run_study(settings, store=opened, progress=progress, models=models, ray=ray)
     experiment = find_experiment(settings.study)
-    bench = Bench(store, settings.device, progress, models)
-    findings = experiment.run(settings, bench)
-    return StudyResult(
-        **dict(findings),
-        study=settings.study,
-        question=EXPERIMENTS[settings.study].question,
-        settings=settings.model_dump(mode="json"),
-        gauges=bench.gauges,
-        **bench.provenance(),
-    )
+    with joined(ray) as cluster:
+        bench = Bench(store, settings.device, progress, models, cluster)
+        findings = experiment.run(settings, bench)
+        return StudyResult(
+            **dict(findings),
+            study=settings.study,
+            question=EXPERIMENTS[settings.study].question,
+            settings=settings.model_dump(mode="json"),
+            gauges=bench.gauges,
+            **bench.provenance(),
+        )

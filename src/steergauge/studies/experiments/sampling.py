@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from steergauge.judging.label import Judge, Label
-from steergauge.steering.engine import AnySteering, Decoding, Request, Sampling
+from steergauge.models.loading import Model
+from steergauge.steering.engine import AnySteering, Decoding, Engine, Request, Sampling
+from steergauge.steering.engines import EngineChoice, EngineName, running_engine
 from steergauge.steering.steering import unsteered
-from steergauge.steering.torch_engine import TorchEngine
 from steergauge.studies.bench import Bench
 from steergauge.studies.claims import NEAR, STEERED, answer, every
 from steergauge.studies.experiments.conditions import answered, best_of, cautions_of, labels_of
@@ -118,13 +119,17 @@ def _draw(
     bench: Bench,
 ) -> list[tuple[str, Made]]:
     """Samples one condition: each sample with its prompt."""
-    runner = _runner(model, temperature, settings, bench)
+    loaded, torch = bench.model(model), EngineChoice(EngineName.TORCH, "it draws from seeded numbers")
     drawings = [Sampling(temperature, settings.seed, sample) for sample in range(settings.samples)]
     asked = [(prompt, drawing) for prompt in prompts for drawing in drawings]
     requests = [
         Request(prompt, steering, Decoding(settings.max_new_tokens, drawing)) for prompt, drawing in asked
     ]
-    made = runner.run(f"{model.label}: sampling at {temperature:g}", requests)
+    with running_engine(
+        torch, loaded, settings.batch, settings.max_new_tokens, cluster=bench.cluster
+    ) as engine:
+        runner = _runner(loaded, engine, temperature, settings, bench)
+        made = runner.run(f"{model.label}: sampling at {temperature:g}", requests)
     return [(prompt, one) for (prompt, _), one in zip(asked, made, strict=True)]
 
 
@@ -138,10 +143,10 @@ def _read(made: Sequence[tuple[str, Made]], judge: Judge, bench: Bench) -> dict[
     return drawn
 
 
-def _runner(model: StudiedModel, temperature: float, settings: SamplingSettings, bench: Bench) -> Runner:
+def _runner(
+    loaded: Model, engine: Engine, temperature: float, settings: SamplingSettings, bench: Bench
+) -> Runner:
     """A runner whose batches are those of the first run of this study on this store."""
-    loaded = bench.model(model)
-    engine = TorchEngine(loaded, settings.batch, settings.max_new_tokens)
     study = {
         "model": loaded.fingerprint,
         "engine": f"{engine.name} {engine.version}",
