@@ -1,0 +1,107 @@
+"""The command: python -m benchmarks.sweep MODEL."""
+
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from benchmarks.sweep import curves
+from benchmarks.sweep.figure import draw
+from benchmarks.sweep.grid import Grid, load_grid
+from benchmarks.sweep.processes import ROOT, environment, interpreters_of
+from benchmarks.sweep.rounds import Entry, Shape, measure
+from benchmarks.sweep.summary import summarize
+from benchmarks.sweep.table import as_json, write_table
+from benchmarks.sweep.ways import WAYS, Size
+
+
+def main(  # noqa: PLR0917
+    model: Annotated[str, typer.Argument(help="By catalogue name, hub id or folder.")],
+    minutes: Annotated[float, typer.Option(help="No round begins that would not end by then.")] = 20,
+    rows: Annotated[int, typer.Option(help="Of a turn of the engines.")] = 60,
+    few: Annotated[int, typer.Option(help="Of a turn of the study's way.")] = 2,
+    lengths: Annotated[str, typer.Option(help="New tokens of a turn's short and long run.")] = "4,24",
+    precisions: Annotated[
+        str, typer.Option(help="float32 must be among them for ratios to it.")
+    ] = "float32,bfloat16",
+    ways: Annotated[str, typer.Option(help="Some of the table's, by name; all unless said.")] = "",
+    python: Annotated[
+        list[str] | None, typer.Option(help="Another environment's interpreter, with vLLM, say.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder of table, figure and JSON.")] = Path("sweep"),
+    scaling: Annotated[bool, typer.Option("--curves", help="Scaling curves in place of the table.")] = False,
+) -> None:
+    """Measures the ways to run a sweep, side by side."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    chosen = [way for way in WAYS if not ways or way.name in ways.split(",")]
+    installed = interpreters_of(chosen, python or [])
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        grid_file = Path(scratch) / "grid.npz"
+        begun = time.monotonic()
+        command = [sys.executable, "-m", "benchmarks.sweep.grid", model, str(grid_file)]
+        subprocess.run(command, cwd=ROOT, env=environment(), check=True)
+        grid, left = load_grid(grid_file), 60 * minutes - (time.monotonic() - begun)
+        if scaling:
+            print(curves.run(model, grid, grid_file, installed, out))
+            return
+        shape = Shape(
+            {Size.FEW: few, Size.CONDITION: min(rows, len(grid.prompts)), Size.GRID: rows}, _pair(lengths)
+        )
+        entries = [Entry(way, precision) for precision in precisions.split(",") for way in chosen]
+        run = {entry: installed[entry.way.name] for entry in entries if entry.way.name in installed}
+        measured = measure(model, grid, grid_file, run, shape=shape, seconds=left)
+    lines = summarize(measured, grid, shape.lengths, labelling(grid))
+    missing = {entry: "not installed" for entry in entries if entry not in run}
+    missing |= {entry: f"failed: {why[:200]}" for entry, why in measured.failures.items()}
+    provenance = machine()
+    rounds = max((turn.round for turn in measured.turns), default=0)
+    told = f"{model}, {rounds} rounds, {', '.join(map(str, provenance.values()))}"
+    table = write_table(lines, missing, grid, shape, told)
+    (out / "sweep.md").write_text(table, encoding="utf-8")
+    described = as_json(
+        lines, missing, measured, shape, {"model": model, "rounds": rounds, "machine": provenance}
+    )
+    (out / "sweep.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
+    (out / "sweep.svg").write_text(draw(lines, f"A sweep of {model}, tokens per second"), encoding="utf-8")
+    print(table)
+
+
+def labelling(grid: Grid) -> Callable[[Sequence[int]], str]:
+    """The study's judge on an output's tokens, up to what would have ended it."""
+    from transformers import AutoTokenizer  # noqa: PLC0415 - slow to import
+
+    from steergauge.judging.study import StudyJudge  # noqa: PLC0415
+
+    tokenizer, judge = AutoTokenizer.from_pretrained(grid.folder), StudyJudge()
+
+    def label(tokens: Sequence[int]) -> str:
+        end = next((place for place, token in enumerate(tokens) if token in grid.stop_tokens), len(tokens))
+        return str(judge.judge(tokenizer.decode(list(tokens[:end]), skip_special_tokens=True)).label)
+
+    return label
+
+
+def machine() -> dict[str, Any]:
+    """What it was measured on, and when."""
+    from steergauge.studies.provenance import hardware  # noqa: PLC0415
+
+    return {**hardware("cpu"), "date": datetime.now(UTC).date().isoformat()}
+
+
+def _pair(lengths: str) -> tuple[int, int]:
+    short, long = map(int, lengths.split(","))
+    if not 0 < short < long:
+        raise typer.BadParameter(f"--lengths {lengths}: the short run's tokens, then the long one's")
+    return short, long
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,130 @@
+"""The grid that is swept: the study's depths × six doses × its prompts, planned once for all processes."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+DEPTHS = (0.3, 0.4, 0.5, 0.6, 0.7)
+NORM_FRACTIONS = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3)  # raw doses, of R at the middle block
+NEW_TOKENS = 100
+
+
+class Row(NamedTuple):
+    """One output to be made: places in the grid."""
+
+    condition: int
+    prompt: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is steered, and what is asked.
+
+    Attributes:
+        first_blocks: where a condition's steering begins; it goes on through the last block.
+        doses: raw.
+        vectors: û, (conditions, width).
+        blocks: how many the model has.
+        cached: keys and values of one token in all blocks, in numbers.
+        folder: the checkpoint's.
+        rendered: the prompts in the chat template.
+        token_ids: of these.
+        prompts: as they are asked.
+        stop_tokens: what would end a reply.
+    """
+
+    first_blocks: tuple[int, ...]
+    doses: tuple[float, ...]
+    vectors: NDArray[np.float32]
+    blocks: int
+    cached: int
+    folder: str
+    rendered: tuple[str, ...]
+    token_ids: tuple[tuple[int, ...], ...]
+    prompts: tuple[str, ...]
+    stop_tokens: tuple[int, ...]
+
+    @property
+    def outputs(self) -> int:
+        """How many the whole grid has."""
+        return len(self.doses) * len(self.prompts)
+
+    def slice_of(self, turn: int, rows: int) -> list[Row]:
+        """The rows of one round: all prompts under one condition, then under the next, as a gauge orders them.
+
+        Rounds take conditions from all over the grid, and begin with another prompt each.
+        """
+        order = np.random.default_rng(0).permutation(len(self.doses))
+        conditions = -(-rows // len(self.prompts))
+        return [
+            Row(
+                int(order[(turn * conditions + row // len(self.prompts)) % len(order)]),
+                (row + 3 * turn) % len(self.prompts),
+            )
+            for row in range(rows)
+        ]
+
+    def save(self, path: Path) -> None:
+        """Writes it as one file."""
+        described = {name: value for name, value in vars(self).items() if name != "vectors"}
+        np.savez(path, vectors=self.vectors, described=np.array(json.dumps(described)))
+
+
+def load_grid(path: Path) -> Grid:
+    """Reads what `Grid.save` wrote."""
+    with np.load(path) as opened:
+        described = json.loads(str(opened["described"]))
+        vectors = opened["vectors"]
+    described["token_ids"] = map(tuple, described["token_ids"])
+    values = {
+        name: tuple(value) if not isinstance(value, (int, str)) else value
+        for name, value in described.items()
+    }
+    return Grid(vectors=vectors, **values)
+
+
+def by_condition(rows: Sequence[Row]) -> Iterator[tuple[int, list[int]]]:
+    """Each condition, and the places of its rows among all."""
+    for condition in dict.fromkeys(row.condition for row in rows):
+        yield condition, [place for place, row in enumerate(rows) if row.condition == condition]
+
+
+def plan(name: str) -> Grid:
+    """Loads the model in float32, extracts DIM on the study's prompts and plans the grid."""
+    from steergauge.models.loading import load_model  # noqa: PLC0415 - the driver reads grids without torch
+    from steergauge.models.size import shape_of  # noqa: PLC0415
+    from steergauge.steering.steering import Steering  # noqa: PLC0415
+    from steergauge.studies.prepare import prepare  # noqa: PLC0415
+    from steergauge.studies.readings import Readings  # noqa: PLC0415
+    from steergauge.studies.run import Silent  # noqa: PLC0415
+    from steergauge.studies.settings import GaugeSettings  # noqa: PLC0415
+
+    model = load_model(name, precision="float32")
+    settings = GaugeSettings(depths=DEPTHS, norm_fractions=NORM_FRACTIONS)
+    conditions = prepare(model, settings, Readings(), Silent()).conditions
+    steerings = [one.steering for one in conditions if isinstance(one.steering, Steering)]
+    prompts = [prompt.text for prompt in settings.evaluation_set.prompts]
+    return Grid(
+        first_blocks=tuple(one.first_block for one in steerings),
+        doses=tuple(one.dose.value for one in conditions),
+        vectors=np.stack([one.vector for one in steerings]),
+        blocks=len(model.blocks),
+        cached=shape_of(model.module.config).cached,
+        folder=str(model.checkpoint.folder),
+        rendered=tuple(model.template.render(prompt) for prompt in prompts),
+        token_ids=tuple(
+            tuple(model.template.encode([prompt], "cpu")["input_ids"][0].tolist()) for prompt in prompts
+        ),
+        prompts=tuple(prompts),
+        stop_tokens=model.stop_tokens,
+    )
+
+
+if __name__ == "__main__":
+    plan(sys.argv[1]).save(Path(sys.argv[2]))
