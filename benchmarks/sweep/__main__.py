@@ -44,10 +44,9 @@ def main(  # noqa: PLR0917
     installed = interpreters_of(chosen, python or [])
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        grid_file = Path(scratch) / "grid.npz"
+        grid_file = Path(scratch) / "grid.json"
         begun = time.monotonic()
-        command = [sys.executable, "-m", "benchmarks.sweep.grid", model, str(grid_file)]
-        subprocess.run(command, cwd=ROOT, env=environment(), check=True)
+        plan_grid(model, grid_file)
         grid, left = load_grid(grid_file), 60 * minutes - (time.monotonic() - begun)
         if scaling:
             print(curves.run(model, grid, grid_file, installed, out))
@@ -58,20 +57,26 @@ def main(  # noqa: PLR0917
         entries = [Entry(way, precision) for precision in precisions.split(",") for way in chosen]
         run = {entry: installed[entry.way.name] for entry in entries if entry.way.name in installed}
         measured = measure(model, grid, grid_file, run, shape=shape, seconds=left)
-    lines = summarize(measured, grid, shape.lengths, labelling(grid))
+    lines = summarize(measured.turns, grid, shape.lengths, labelling(grid))
     missing = {entry: "not installed" for entry in entries if entry not in run}
     missing |= {entry: f"failed: {why[:200]}" for entry, why in measured.failures.items()}
     provenance = machine()
     rounds = max((turn.round for turn in measured.turns), default=0)
     told = f"{model}, {rounds} rounds, {', '.join(map(str, provenance.values()))}"
     table = write_table(lines, missing, grid, shape, told)
-    (out / "sweep.md").write_text(table, encoding="utf-8")
+    (out / "sweep.md").write_text(table + "\n", encoding="utf-8")
     described = as_json(
         lines, missing, measured, shape, {"model": model, "rounds": rounds, "machine": provenance}
     )
     (out / "sweep.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
     (out / "sweep.svg").write_text(draw(lines, f"A sweep of {model}, tokens per second"), encoding="utf-8")
     print(table)
+
+
+def plan_grid(model: str, path: Path) -> None:
+    """Plans in a process of its own, whose model is gone when the others load theirs."""
+    command = [sys.executable, "-m", "benchmarks.sweep.grid", model, str(path)]
+    subprocess.run(command, cwd=ROOT, env=environment(), check=True)
 
 
 def labelling(grid: Grid) -> Callable[[Sequence[int]], str]:
@@ -84,7 +89,7 @@ def labelling(grid: Grid) -> Callable[[Sequence[int]], str]:
 
     def label(tokens: Sequence[int]) -> str:
         end = next((place for place, token in enumerate(tokens) if token in grid.stop_tokens), len(tokens))
-        return str(judge.judge(tokenizer.decode(list(tokens[:end]), skip_special_tokens=True)).label)
+        return str(judge.judge(str(tokenizer.decode(list(tokens[:end]), skip_special_tokens=True))).label)
 
     return label
 

@@ -16,6 +16,7 @@ from steergauge.models.loading import Model
 def start_one_by_one(name: str, precision: str, grid: Grid) -> Run:
     """The study's way."""
     model = loaded(name, precision)
+    generating: Any = model.module
 
     def run(rows: Sequence[Row], tokens: int) -> list[list[int]]:
         made = []
@@ -24,7 +25,7 @@ def start_one_by_one(name: str, precision: str, grid: Grid) -> Run:
             with hooks(
                 model.blocks.modules, grid.first_blocks[row.condition], addition(model, grid, row.condition)
             ):
-                output = model.module.generate(**inputs, generation_config=model.greedy(tokens))
+                output = generating.generate(**inputs, generation_config=model.greedy(tokens))
             made.append(output[0, inputs["input_ids"].shape[1] :].tolist())
         return made
 
@@ -34,10 +35,11 @@ def start_one_by_one(name: str, precision: str, grid: Grid) -> Run:
 def start_batched(name: str, precision: str, grid: Grid) -> Run:
     """All prompts of a condition in a batch."""
     model = loaded(name, precision)
+    generating: Any = model.module
 
     def generate(inputs: dict[str, Tensor], condition: int, tokens: int) -> Tensor:
         with hooks(model.blocks.modules, grid.first_blocks[condition], addition(model, grid, condition)):
-            output: Tensor = model.module.generate(**inputs, generation_config=model.greedy(tokens))
+            output: Tensor = generating.generate(**inputs, generation_config=model.greedy(tokens))
         return output
 
     return batch_by_batch(model, grid, generate)
@@ -72,7 +74,7 @@ def batch_by_batch(
 
 def addition(model: Model, grid: Grid, condition: int) -> Tensor:
     """α·û in the model's precision, (width,)."""
-    return (grid.doses[condition] * torch.from_numpy(grid.vectors[condition])).to(model.module.dtype)
+    return (grid.doses[condition] * torch.from_numpy(grid.vector(condition))).to(model.module.dtype)
 
 
 @contextmanager

@@ -39,8 +39,8 @@ def start_torch_unsteered(name: str, precision: str, grid: Grid) -> Run:
 
 def _running(engine: Engine, grid: Grid) -> Run:
     steerings = [
-        Steering(vector, np.where(np.arange(grid.blocks) >= first, dose, 0.0), first)
-        for vector, dose, first in zip(grid.vectors, grid.doses, grid.first_blocks, strict=True)
+        Steering(grid.vector(place), np.where(np.arange(grid.blocks) >= first, dose, 0.0), first)
+        for place, (dose, first) in enumerate(zip(grid.doses, grid.first_blocks, strict=True))
     ]
 
     def run(rows: Sequence[Row], tokens: int) -> list[list[int]]:

@@ -1,14 +1,13 @@
 """The grid that is swept: the study's depths × six doses × its prompts, planned once for all processes."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 DEPTHS = (0.3, 0.4, 0.5, 0.6, 0.7)
 NORM_FRACTIONS = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3)  # raw doses, of R at the middle block
@@ -22,33 +21,25 @@ class Row(NamedTuple):
     prompt: int
 
 
-@dataclass(frozen=True)
-class Grid:
-    """What is steered, and what is asked.
+class Grid(BaseModel):
+    """What is steered, and what is asked."""
 
-    Attributes:
-        first_blocks: where a condition's steering begins; it goes on through the last block.
-        doses: raw.
-        vectors: û, (conditions, width).
-        blocks: how many the model has.
-        cached: keys and values of one token in all blocks, in numbers.
-        folder: the checkpoint's.
-        rendered: the prompts in the chat template.
-        token_ids: of these.
-        prompts: as they are asked.
-        stop_tokens: what would end a reply.
-    """
+    model_config = ConfigDict(frozen=True)
 
-    first_blocks: tuple[int, ...]
-    doses: tuple[float, ...]
-    vectors: NDArray[np.float32]
-    blocks: int
-    cached: int
-    folder: str
-    rendered: tuple[str, ...]
-    token_ids: tuple[tuple[int, ...], ...]
+    first_blocks: tuple[int, ...] = Field(description="Where each condition's steering begins, to the last.")
+    doses: tuple[float, ...] = Field(description="Each condition's, raw.")
+    directions: tuple[tuple[float, ...], ...] = Field(description="Each condition's û.")
+    blocks: int = Field(description="How many the model has.")
+    cached: int = Field(description="Keys and values of one token in all blocks, in numbers.")
+    folder: str = Field(description="The checkpoint's.")
     prompts: tuple[str, ...]
-    stop_tokens: tuple[int, ...]
+    rendered: tuple[str, ...] = Field(description="The prompts in the chat template.")
+    token_ids: tuple[tuple[int, ...], ...] = Field(description="Of the rendered prompts.")
+    stop_tokens: tuple[int, ...] = Field(description="What would end a reply.")
+
+    def vector(self, condition: int) -> NDArray[np.float32]:
+        """û, (width,)."""
+        return np.array(self.directions[condition], dtype=np.float32)
 
     @property
     def outputs(self) -> int:
@@ -70,23 +61,10 @@ class Grid:
             for row in range(rows)
         ]
 
-    def save(self, path: Path) -> None:
-        """Writes it as one file."""
-        described = {name: value for name, value in vars(self).items() if name != "vectors"}
-        np.savez(path, vectors=self.vectors, described=np.array(json.dumps(described)))
-
 
 def load_grid(path: Path) -> Grid:
-    """Reads what `Grid.save` wrote."""
-    with np.load(path) as opened:
-        described = json.loads(str(opened["described"]))
-        vectors = opened["vectors"]
-    described["token_ids"] = map(tuple, described["token_ids"])
-    values = {
-        name: tuple(value) if not isinstance(value, (int, str)) else value
-        for name, value in described.items()
-    }
-    return Grid(vectors=vectors, **values)
+    """Reads a saved grid."""
+    return Grid.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 def by_condition(rows: Sequence[Row]) -> Iterator[tuple[int, list[int]]]:
@@ -113,7 +91,7 @@ def plan(name: str) -> Grid:
     return Grid(
         first_blocks=tuple(one.first_block for one in steerings),
         doses=tuple(one.dose.value for one in conditions),
-        vectors=np.stack([one.vector for one in steerings]),
+        directions=tuple(tuple(one.vector.tolist()) for one in steerings),
         blocks=len(model.blocks),
         cached=shape_of(model.module.config).cached,
         folder=str(model.checkpoint.folder),
@@ -127,4 +105,4 @@ def plan(name: str) -> Grid:
 
 
 if __name__ == "__main__":
-    plan(sys.argv[1]).save(Path(sys.argv[2]))
+    Path(sys.argv[2]).write_text(plan(sys.argv[1]).model_dump_json(), encoding="utf-8")

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from benchmarks.sweep.grid import NEW_TOKENS, Grid, Row
-from benchmarks.sweep.rounds import Entry, Measured, Turn
+from benchmarks.sweep.grid import NEW_TOKENS, Grid
+from benchmarks.sweep.rounds import Entry, Turn
 from benchmarks.sweep.ways import PRODUCTS, STUDY, TORCH, UNSTEERED, Size
 
 REFERENCE = "float32"
+Key: TypeAlias = tuple[str, str, int]
+"""A turn's way, precision and round."""
 
 
 class Spread(NamedTuple):
@@ -23,13 +25,13 @@ class Spread(NamedTuple):
 class Share(NamedTuple):
     """How many of how many rows."""
 
-    count: int
+    same: int
     of: int
 
 
 @dataclass(frozen=True)
 class Line:
-    """One way in one precision.
+    """One way in one precision; None is what it has not.
 
     Attributes:
         entry: which.
@@ -40,14 +42,14 @@ class Line:
         ratio: of sweeping to the study's way in the same precision, in pairs of a round.
         ratio_to_reference: the same, to the study's way in float32.
         cost: an engine's time of a decoded token over its time unsteered, less 1.
-        of_products: its decoding over that of the products alone.
+        of_products: its decoding over that of the products alone, at the same batch.
         tokens: outputs that are the reference's, token for token: the torch engine's in float32.
         labels: outputs with the reference's label.
     """
 
     entry: Entry
     rows: int
-    decoding: Spread
+    decoding: Spread | None
     sweeping: Spread | None
     hours: float | None
     ratio: Spread | None
@@ -70,86 +72,90 @@ def sweeping_rate(turn: Turn, lengths: tuple[int, int]) -> float:
 
 
 def summarize(
-    measured: Measured, grid: Grid, lengths: tuple[int, int], label: Callable[[Sequence[int]], str]
+    turns: Sequence[Turn], grid: Grid, lengths: tuple[int, int], label: Callable[[Sequence[int]], str]
 ) -> list[Line]:
     """A line for each entry that had a turn.
 
     Args:
-        measured: the turns.
+        turns: all of them. One whose long run took no longer than its short one is too small to tell a rate.
         grid: what was swept.
         lengths: of the short and the long run.
         label: of an output's tokens.
     """
-    turns: dict[Entry, dict[int, Turn]] = {}
-    for turn in measured.turns:
-        turns.setdefault(turn.entry, {})[turn.round] = turn
-    return [_line(entry, turns, grid, lengths, label) for entry in turns]
+    summary = _Summary(turns, lengths, label)
+    return [summary.line(entry, grid) for entry in dict.fromkeys(turn.entry for turn in turns)]
 
 
-def _line(
-    entry: Entry,
-    turns: Mapping[Entry, Mapping[int, Turn]],
-    grid: Grid,
-    lengths: tuple[int, int],
-    label: Callable[[Sequence[int]], str],
-) -> Line:
-    own = turns[entry]
+class _Summary:
+    """The turns, and what is asked of them: an entry is named by its way and precision."""
 
-    def to(name: str, precision: str, rate: Callable[[Turn, tuple[int, int]], float]) -> Spread | None:
-        """The ratio to another's rate, round by round."""
-        other = next(
-            (of for one, of in turns.items() if (one.way.name, one.precision) == (name, precision)), {}
+    def __init__(
+        self, turns: Sequence[Turn], lengths: tuple[int, int], label: Callable[[Sequence[int]], str]
+    ) -> None:
+        self._turns, self._label = turns, label
+        timed = [turn for turn in turns if turn.seconds[1] > turn.seconds[0]]
+        self._decoding = {_key(turn): decoding_rate(turn, lengths) for turn in timed}
+        self._sweeping = {_key(turn): sweeping_rate(turn, lengths) for turn in timed}
+
+    def line(self, entry: Entry, grid: Grid) -> Line:
+        name, precision = entry.way.name, entry.precision
+        sweeping = _spread([rate for key, rate in self._sweeping.items() if key[:2] == (name, precision)])
+        if name == PRODUCTS:
+            sweeping = None  # without attention it is no sweep
+        costs = self._ratios(self._decoding, UNSTEERED.get(name, ""), precision, name, precision)
+        shared = self._beside_reference(entry)
+        return Line(
+            entry=entry,
+            rows=next(len(turn.rows) for turn in self._turns if turn.entry == entry),
+            decoding=_spread([rate for key, rate in self._decoding.items() if key[:2] == (name, precision)]),
+            sweeping=sweeping,
+            hours=sweeping and grid.outputs * NEW_TOKENS / sweeping.median / 3600,
+            ratio=sweeping and _spread(self._ratios(self._sweeping, name, precision, STUDY, precision)),
+            ratio_to_reference=sweeping
+            and _spread(self._ratios(self._sweeping, name, precision, STUDY, REFERENCE)),
+            cost=_spread([ratio - 1 for ratio in costs]),
+            of_products=_spread(self._ratios(self._decoding, name, precision, PRODUCTS, precision))
+            if sweeping and entry.way.size is Size.GRID
+            else None,
+            tokens=_share([made == expected for made, expected in shared]),
+            labels=_share([self._label(made) == self._label(expected) for made, expected in shared]),
         )
-        ratios = [rate(own[at], lengths) / rate(other[at], lengths) for at in own.keys() & other.keys()]
-        return _spread(ratios) if ratios else None
 
-    steered = entry.way.steers
-    sweeping = _spread([sweeping_rate(turn, lengths) for turn in own.values()])
-    unsteered = (
-        to(UNSTEERED[entry.way.name], entry.precision, decoding_rate) if entry.way.name in UNSTEERED else None
-    )
-    reference = _reference(turns) if steered else {}
-    shared = (
-        [
-            (made, reference[turn.round, row])
-            for turn in own.values()
-            for row, made in zip(turn.rows, turn.made, strict=True)
-            if (turn.round, row) in reference
+    def _ratios(
+        self, rates: Mapping[Key, float], name: str, precision: str, other: str, other_precision: str
+    ) -> list[float]:
+        """One entry's rates over another's, in the rounds that both have."""
+        return [
+            rate / rates[other, other_precision, number]
+            for (way, of, number), rate in rates.items()
+            if (way, of) == (name, precision) and (other, other_precision, number) in rates
         ]
-        if steered
-        else []
-    )
-    products = entry.way.name == PRODUCTS
-    at_their_batch = not products and entry.way.size is Size.GRID
-    return Line(
-        entry=entry,
-        rows=len(next(iter(own.values())).rows),
-        decoding=_spread([decoding_rate(turn, lengths) for turn in own.values()]),
-        sweeping=None if products else sweeping,
-        hours=None if products else grid.outputs * NEW_TOKENS / sweeping.median / 3600,
-        ratio=None if products else to(STUDY, entry.precision, sweeping_rate),
-        ratio_to_reference=None if products else to(STUDY, REFERENCE, sweeping_rate),
-        cost=None
-        if unsteered is None
-        else Spread(1 / unsteered.median - 1, 1 / unsteered.most - 1, 1 / unsteered.least - 1),
-        of_products=to(PRODUCTS, entry.precision, decoding_rate) if at_their_batch else None,
-        tokens=Share(sum(made == expected for made, expected in shared), len(shared)) if shared else None,
-        labels=Share(sum(label(made) == label(expected) for made, expected in shared), len(shared))
-        if shared
-        else None,
-    )
+
+    def _beside_reference(self, entry: Entry) -> list[tuple[list[int], list[int]]]:
+        """An entry's outputs, each beside the torch engine's in float32, steered as it is."""
+        reference = TORCH if entry.way.steers else UNSTEERED[TORCH]
+        expected = {
+            (turn.round, row): made
+            for turn in self._turns
+            if _key(turn)[:2] == (reference, REFERENCE)
+            for row, made in zip(turn.rows, turn.made, strict=True)
+        }
+        return [
+            (made, expected[turn.round, row])
+            for turn in self._turns
+            if turn.entry == entry
+            for row, made in zip(turn.rows, turn.made, strict=False)  # products make nothing
+            if (turn.round, row) in expected
+        ]
 
 
-def _reference(turns: Mapping[Entry, Mapping[int, Turn]]) -> dict[tuple[int, Row], list[int]]:
-    """The torch engine's outputs in float32, by round and row."""
-    return {
-        (turn.round, row): made
-        for entry, of_entry in turns.items()
-        if (entry.way.name, entry.precision) == (TORCH, REFERENCE)
-        for turn in of_entry.values()
-        for row, made in zip(turn.rows, turn.made, strict=True)
-    }
+def _key(turn: Turn) -> Key:
+    return turn.entry.way.name, turn.entry.precision, turn.round
 
 
-def _spread(values: Sequence[float]) -> Spread:
-    return Spread(median(values), min(values), max(values))
+def _spread(values: Sequence[float]) -> Spread | None:
+    return Spread(median(values), min(values), max(values)) if values else None
+
+
+def _share(same: Sequence[bool]) -> Share | None:
+    return Share(sum(same), len(same)) if same else None

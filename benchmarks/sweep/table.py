@@ -40,7 +40,6 @@ def write_table(
             "",
             f"Medians over rounds, the least and the most in brackets. ¹ Extrapolated: from outputs of {short} and {long} tokens "
             f"to {NEW_TOKENS}, and from a turn's rows to the grid's {grid.outputs:,} outputs. ² As the torch engine's in float32.",
-            "",
         ]
     )
 
@@ -78,7 +77,7 @@ def _percent(spread: Spread | None, *, signed: bool = False) -> str:
 
 
 def _share(share: Share | None) -> str:
-    return "" if share is None else f"{share.count} of {share.of}"
+    return "" if share is None else f"{share.same} of {share.of}"
 
 
 def as_json(
