@@ -16,14 +16,14 @@ ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT))  # the benchmarks are no part of the package
 
 from benchmarks.sweep import __main__ as command  # noqa: E402
-from benchmarks.sweep.curves import exponent  # noqa: E402
+from benchmarks.sweep import curves  # noqa: E402
 from benchmarks.sweep.figure import draw  # noqa: E402
 from benchmarks.sweep.grid import Grid, Row, load_grid, plan  # noqa: E402
 from benchmarks.sweep.processes import TurnError  # noqa: E402
 from benchmarks.sweep.rounds import Entry, Measured, Shape, Turn, measure  # noqa: E402
 from benchmarks.sweep.summary import Share, Spread, summarize  # noqa: E402
 from benchmarks.sweep.table import as_json, write_table  # noqa: E402
-from benchmarks.sweep.ways import PRODUCTS, STUDY, TORCH, WAYS, Size, find_way  # noqa: E402
+from benchmarks.sweep.ways import PRODUCTS, STUDY, TORCH, WAYS, find_way  # noqa: E402
 from benchmarks.sweep.worker import start  # noqa: E402
 
 import tiny  # noqa: E402
@@ -120,15 +120,21 @@ def test_a_grid_is_the_same_when_it_is_read_again(grid: Grid, tmp_path: Path) ->
     assert load_grid(tmp_path / "grid.json") == grid
 
 
-def test_rounds_together_take_every_condition_and_smaller_slices_begin_alike(grid: Grid) -> None:
-    prompts = len(grid.prompts)
-    taken = [grid.slice_of(turn, 2 * prompts) for turn in range(len(grid.doses) // 2)]
-    assert {row for slice_ in taken for row in slice_} == {
-        Row(condition, prompt) for condition in range(len(grid.doses)) for prompt in range(prompts)
+def test_rounds_together_take_every_condition_and_smaller_slices_are_parts_of_larger(grid: Grid) -> None:
+    taken = [grid.slice_of(number, 2, len(grid.prompts)) for number in range(len(grid.doses) // 2)]
+    everything = {Row(condition, prompt) for condition in range(len(grid.doses)) for prompt in range(30)}
+    assert {row for slice_ in taken for row in slice_} == everything
+    shape = Shape({"float32": 60, "bfloat16": 7}, few=2, lengths=(1, 2))
+    slices = {
+        (name, precision): shape.slice_for(Entry(find_way(name), precision), 3, grid)
+        for name in (STUDY, "transformers", TORCH)
+        for precision in shape.rows
     }
-    for slice_ in taken:
-        assert len({row.condition for row in slice_[:prompts]}) == 1
-        assert len({row.prompt for row in slice_[:prompts]}) == prompts
+    assert [len(rows) for rows in slices.values()] == [2, 2, 30, 7, 60, 7]
+    assert all(set(rows) <= set(slices[TORCH, "float32"]) for rows in slices.values())
+    for (name, _), rows in slices.items():
+        assert len({row.condition for row in rows}) == (2 if name == TORCH else 1)
+        assert len(set(rows)) == len(rows)
 
 
 class FakeProcess:
@@ -143,7 +149,7 @@ class FakeProcess:
         self.asked.append((way.name, len(rows)))
         if self.asked.count((STUDY, 1)) == 2 and way.name == STUDY:
             raise TurnError("no memory")
-        return {"seconds": [1.0, 2.0], "made": [], "peak_bytes": 1, "threads": 1, "versions": {}}
+        return {"seconds": {"wall": [1.0, 2.0]}, "made": [], "peak_bytes": 1, "threads": 1, "versions": {}}
 
     def close(self) -> None:
         pass
@@ -157,17 +163,17 @@ def test_ways_take_turns_there_and_back_until_the_time_is_over_and_a_failed_one_
     monkeypatch.setattr("benchmarks.sweep.rounds.time", SimpleNamespace(monotonic=clock.popleft))
     monkeypatch.setattr(FakeProcess, "asked", [])
     entries = [Entry(find_way(name), "float32") for name in (STUDY, "transformers", TORCH)]
-    shape = Shape({Size.FEW: 1, Size.CONDITION: 3, Size.GRID: 5}, (1, 3))
+    shape = Shape({"float32": 5}, few=1, lengths=(1, 3))
     measured = measure("any", grid, Path("any"), dict.fromkeys(entries, "python"), shape=shape, seconds=9)
     assert FakeProcess.asked[:3] == [(STUDY, 2), ("transformers", 2), (TORCH, 2)]  # to warm up
     assert FakeProcess.asked[3:] == [
         (STUDY, 1),
-        ("transformers", 3),
+        ("transformers", 5),
         (TORCH, 5),
         (TORCH, 5),
-        ("transformers", 3),
+        ("transformers", 5),
         (STUDY, 1),
-        ("transformers", 3),
+        ("transformers", 5),
         (TORCH, 5),
     ]
     assert measured.failures == {entries[0]: "no memory"}
@@ -220,14 +226,17 @@ def test_a_turn_too_short_to_tell_has_no_rate_but_its_outputs_count(grid: Grid) 
 
 
 def test_the_table_names_what_did_not_run(grid: Grid) -> None:
-    shape = Shape({Size.GRID: 2}, (4, 24))
+    shape = Shape({"float32": 2}, 2, (4, 24))
     lines = summarize(turns({STUDY: (1.0, 3.0), TORCH: (1.0, 1.2)}), grid, (4, 24), str)
     missing = {Entry(find_way("nnsight"), "float32"): "not installed"}
-    table = write_table(lines, missing, grid, shape, "somewhere")
+    key = "vllm float32 /usr/bin/python"
+    measured = Measured(turns({STUDY: (1.0, 3.0)}), {}, {key: 2**31}, {key: {"threads": 2}})
+    table = write_table(lines, missing, measured, grid, shape=shape, told="somewhere")
     assert "| nnsight | float32 | not installed |" in table
     assert "Extrapolated" in table
     assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1
-    told = as_json(lines, missing, Measured(turns({STUDY: (1.0, 3.0)}), {}, {}, {}), shape, {})
+    assert "vllm float32 2.0 GiB" in table
+    told = as_json(lines, missing, measured, shape, {})
     assert json.loads(json.dumps(told))["not_measured"][0]["way"] == "nnsight"
     drawn = draw(lines, "a title")
     assert drawn.count("<rect") == 2
@@ -235,7 +244,27 @@ def test_the_table_names_what_did_not_run(grid: Grid) -> None:
 
 
 def test_the_exponent_of_a_square_is_two() -> None:
-    assert exponent([1, 2, 4, 8], [3.0, 12.0, 48.0, 192.0]) == pytest.approx(2)
+    assert curves.exponent([1, 2, 4, 8], [3.0, 12.0, 48.0, 192.0]) == pytest.approx(2)
+
+
+def test_a_curve_counts_what_all_batches_take_and_the_largest_peak(grid: Grid) -> None:
+    class Linear:
+        """A second a token, and a pass more for every batch; the memory of its rows."""
+
+        def turn(self, _way: object, rows: list[Row], lengths: list[int]) -> dict[str, Any]:
+            seconds = [len(rows) * tokens + 32.0 * (tokens == 8) for tokens in lengths]
+            return {"seconds": {"wall": seconds}, "peak_bytes": len(rows)}
+
+        def close(self) -> None:
+            pass
+
+    process: Any = Linear()
+    tokens = curves.measure(TORCH, "tokens", process, grid)
+    assert (tokens.at, tokens.peak_bytes) == ([8, 16, 32, 64], [8] * 4)
+    assert tokens.seconds == [8 * 8 + 32, 8 * 16, 8 * 32, 8 * 64]
+    batch = curves.measure(TORCH, "batch", process, grid)
+    assert (batch.at, batch.peak_bytes) == ([1, 2, 4, 8, 16, 32], [1, 2, 4, 8, 16, 32])
+    assert batch.seconds == [32 * 8 + 32 * 32 / size for size in batch.at]
 
 
 def test_the_command_writes_table_figure_and_numbers(
@@ -250,10 +279,11 @@ def test_the_command_writes_table_figure_and_numbers(
     command.main(
         str(folder),
         minutes=0,
-        rows=4,
+        rows="4",
         few=2,
         lengths="1,3",
         precisions="float32",
+        clock="processor",
         ways=f"{STUDY},{TORCH},steering-vectors",
         python=None,
         out=tmp_path,

@@ -19,18 +19,21 @@ from benchmarks.sweep.processes import ROOT, environment, interpreters_of
 from benchmarks.sweep.rounds import Entry, Shape, measure
 from benchmarks.sweep.summary import summarize
 from benchmarks.sweep.table import as_json, write_table
-from benchmarks.sweep.ways import WAYS, Size
+from benchmarks.sweep.ways import WAYS
 
 
 def main(  # noqa: PLR0917
     model: Annotated[str, typer.Argument(help="By catalogue name, hub id or folder.")],
     minutes: Annotated[float, typer.Option(help="No round begins that would not end by then.")] = 20,
-    rows: Annotated[int, typer.Option(help="Of a turn of the engines.")] = 60,
+    rows: Annotated[str, typer.Option(help="Of a turn of the engines, in each precision.")] = "60,6",
     few: Annotated[int, typer.Option(help="Of a turn of the study's way.")] = 2,
-    lengths: Annotated[str, typer.Option(help="New tokens of a turn's short and long run.")] = "4,24",
+    lengths: Annotated[str, typer.Option(help="New tokens of a turn's short and long run.")] = "4,20",
     precisions: Annotated[
         str, typer.Option(help="float32 must be among them for ratios to it.")
     ] = "float32,bfloat16",
+    clock: Annotated[
+        str, typer.Option(help="wall, or processor: on a busy machine, with one thread.")
+    ] = "wall",
     ways: Annotated[str, typer.Option(help="Some of the table's, by name; all unless said.")] = "",
     python: Annotated[
         list[str] | None, typer.Option(help="Another environment's interpreter, with vLLM, say.")
@@ -40,7 +43,13 @@ def main(  # noqa: PLR0917
 ) -> None:
     """Measures the ways to run a sweep, side by side."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    chosen = [way for way in WAYS if not ways or way.name in ways.split(",")]
+    known = [way.name for way in WAYS]
+    names = ways.split(",") if ways else known
+    if unknown := [name for name in names if name not in known]:
+        raise typer.BadParameter(f"--ways: no {unknown[0]!r}; there are {', '.join(known)}")
+    if len(_numbers(rows)) < len(precisions.split(",")):
+        raise typer.BadParameter(f"--rows {rows}: one number for each of {precisions}")
+    chosen = [way for way in WAYS if way.name in names]
     installed = interpreters_of(chosen, python or [])
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -51,22 +60,25 @@ def main(  # noqa: PLR0917
         if scaling:
             print(curves.run(model, grid, grid_file, installed, out))
             return
-        shape = Shape(
-            {Size.FEW: few, Size.CONDITION: min(rows, len(grid.prompts)), Size.GRID: rows}, _pair(lengths)
-        )
-        entries = [Entry(way, precision) for precision in precisions.split(",") for way in chosen]
+        of_precisions = dict(zip(precisions.split(","), _numbers(rows), strict=False))
+        shape = Shape(of_precisions, few, _pair(lengths))
+        entries = [Entry(way, precision) for precision in of_precisions for way in chosen]
         run = {entry: installed[entry.way.name] for entry in entries if entry.way.name in installed}
-        measured = measure(model, grid, grid_file, run, shape=shape, seconds=left)
+        measured = measure(model, grid, grid_file, run, shape=shape, seconds=left, clock=clock)
     lines = summarize(measured.turns, grid, shape.lengths, labelling(grid))
     missing = {entry: "not installed" for entry in entries if entry not in run}
     missing |= {entry: f"failed: {why[:200]}" for entry, why in measured.failures.items()}
     provenance = machine()
     rounds = max((turn.round for turn in measured.turns), default=0)
-    told = f"{model}, {rounds} rounds, {', '.join(map(str, provenance.values()))}"
-    table = write_table(lines, missing, grid, shape, told)
+    told = f"{model}, {rounds} rounds, {clock} time, {', '.join(map(str, provenance.values()))}"
+    table = write_table(lines, missing, measured, grid, shape=shape, told=told)
     (out / "sweep.md").write_text(table + "\n", encoding="utf-8")
     described = as_json(
-        lines, missing, measured, shape, {"model": model, "rounds": rounds, "machine": provenance}
+        lines,
+        missing,
+        measured,
+        shape,
+        {"model": model, "rounds": rounds, "clock": clock, "machine": provenance},
     )
     (out / "sweep.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
     (out / "sweep.svg").write_text(draw(lines, f"A sweep of {model}, tokens per second"), encoding="utf-8")
@@ -101,8 +113,12 @@ def machine() -> dict[str, Any]:
     return {**hardware("cpu"), "date": datetime.now(UTC).date().isoformat()}
 
 
+def _numbers(listed: str) -> list[int]:
+    return [int(number) for number in listed.split(",")]
+
+
 def _pair(lengths: str) -> tuple[int, int]:
-    short, long = map(int, lengths.split(","))
+    short, long = _numbers(lengths)
     if not 0 < short < long:
         raise typer.BadParameter(f"--lengths {lengths}: the short run's tokens, then the long one's")
     return short, long

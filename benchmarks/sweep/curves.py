@@ -87,7 +87,7 @@ def measure(engine: str, axis: str, process: Process, grid: Grid) -> Curve:
         ]
         batches = [rows[start : start + point.batch] for start in range(0, len(rows), point.batch)]
         answers = [process.turn(way, batch, [point.tokens] * 2) for batch in batches]
-        seconds.append(sum(min(answer["seconds"]) for answer in answers))
+        seconds.append(sum(min(answer["seconds"]["wall"]) for answer in answers))
         peaks.append(max(answer["peak_bytes"] for answer in answers))
         logger.info("%s, %s: %s %.2f s", engine, axis, point, seconds[-1])
     process.close()

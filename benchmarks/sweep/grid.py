@@ -46,19 +46,20 @@ class Grid(BaseModel):
         """How many the whole grid has."""
         return len(self.doses) * len(self.prompts)
 
-    def slice_of(self, turn: int, rows: int) -> list[Row]:
-        """The rows of one round: all prompts under one condition, then under the next, as a gauge orders them.
+    def slice_of(self, number: int, conditions: int, prompts: int) -> list[Row]:
+        """A round's rows: some conditions, each under the same prompts, in the order of a gauge.
 
-        Rounds take conditions from all over the grid, and begin with another prompt each.
+        Rounds take conditions from all over the grid and begin with another prompt each; more prompts are the
+        same ones and others.
         """
-        order = np.random.default_rng(0).permutation(len(self.doses))
-        conditions = -(-rows // len(self.prompts))
+        order = np.random.default_rng(0).permutation(len(self.doses)).tolist()
         return [
             Row(
-                int(order[(turn * conditions + row // len(self.prompts)) % len(order)]),
-                (row + 3 * turn) % len(self.prompts),
+                order[(number * conditions + condition) % len(order)],
+                (3 * number + prompt) % len(self.prompts),
             )
-            for row in range(rows)
+            for condition in range(conditions)
+            for prompt in range(prompts)
         ]
 
 

@@ -1,6 +1,7 @@
 """Turns in rounds: every way once a round, forwards and backwards in turn, so that a drift cancels."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -14,22 +15,9 @@ from benchmarks.sweep.ways import Size, Way
 
 logger = logging.getLogger(__name__)
 
-_WARMING = (2, 3)  # tokens, for what happens once
-_WARMING_ROWS = 2
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How much a turn is.
-
-    Attributes:
-        rows: of each size.
-        lengths: new tokens of the short and of the long run of the same rows. Their difference is decoding
-            alone, and the short one's rest is the prompts'.
-    """
-
-    rows: Mapping[Size, int]
-    lengths: tuple[int, int]
+# For what happens once: one condition, two prompts.
+_WARMING = (1, 2)
+_WARMING_LENGTHS = (2, 3)
 
 
 class Entry(NamedTuple):
@@ -37,6 +25,31 @@ class Entry(NamedTuple):
 
     way: Way
     precision: str
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How much a turn is.
+
+    Attributes:
+        rows: of the engines, by precision.
+        few: of the study's way.
+        lengths: new tokens of the short and of the long run of the same rows. Their difference is decoding
+            alone, and the short one's rest is the prompts'.
+    """
+
+    rows: Mapping[str, int]
+    few: int
+    lengths: tuple[int, int]
+
+    def slice_for(self, entry: Entry, number: int, grid: Grid) -> list[Row]:
+        """An entry's rows of a round: of the engines, rows of at least two conditions; of the others, of the first."""
+        prompts = len(grid.prompts)
+        conditions = max(2, math.ceil(max(self.rows.values()) / prompts))
+        rows = self.few if entry.way.size is Size.FEW else self.rows[entry.precision]
+        each = math.ceil(rows / conditions) if entry.way.size is Size.GRID else min(rows, prompts)
+        slice_ = grid.slice_of(number, conditions, each)
+        return slice_[:rows] if entry.way.size is Size.GRID else slice_[:each]
 
 
 class Turn(NamedTuple):
@@ -78,6 +91,7 @@ def measure(
     *,
     shape: Shape,
     seconds: float,
+    clock: str = "wall",
 ) -> Measured:
     """Runs whole rounds until another would not end in time, but at least one.
 
@@ -88,6 +102,7 @@ def measure(
         entries: what runs, each with the interpreter that it runs in.
         shape: of a turn.
         seconds: for everything.
+        clock: of the turns; `processor` is less disturbed by other programs, with one thread.
     """
     begun, longest = time.monotonic(), 0.0
     measured = Measured([], {}, {}, {})
@@ -106,7 +121,7 @@ def measure(
                 measured.failures[entry] = str(error)
                 logger.warning("%s %s failed: %s", entry.way.name, entry.precision, error)
                 return
-            short, long = answer["seconds"]
+            short, long = answer["seconds"][clock]
             logger.info("round %d: %s %s %.1f + %.1f s", number, entry.way.name, entry.precision, short, long)
             measured.peaks[keys[entry]] = answer["peak_bytes"]
             measured.told[keys[entry]] = {"threads": answer["threads"], **answer["versions"]}
@@ -114,13 +129,12 @@ def measure(
                 measured.turns.append(Turn(entry, number, tuple(rows), (short, long), answer["made"]))
 
         for entry in entries:
-            turn(entry, 0, grid.slice_of(0, _WARMING_ROWS), _WARMING)
-        most = max(shape.rows.values())
+            turn(entry, 0, grid.slice_of(0, *_WARMING), _WARMING_LENGTHS)
         for number, order in enumerate(_orders(list(entries)), start=1):
-            started, rows = time.monotonic(), grid.slice_of(number, most)
+            started = time.monotonic()
             for entry in order:
                 if entry not in measured.failures:
-                    turn(entry, number, rows[: shape.rows[entry.way.size]], shape.lengths)
+                    turn(entry, number, shape.slice_for(entry, number, grid), shape.lengths)
             longest = max(longest, time.monotonic() - started)
             if time.monotonic() - begun + longest > seconds:
                 break

@@ -14,17 +14,25 @@ _HEAD = (
 
 
 def write_table(
-    lines: Sequence[Line], missing: Mapping[Entry, str], grid: Grid, shape: Shape, told: str
+    lines: Sequence[Line],
+    missing: Mapping[Entry, str],
+    measured: Measured,
+    grid: Grid,
+    *,
+    shape: Shape,
+    told: str,
 ) -> str:
     """Markdown: a line a way and precision, those that did not run among them.
 
     Args:
         lines: what was measured.
         missing: why others were not.
+        measured: where they come from.
         grid: what was swept.
         shape: of a turn.
         told: when, on what and with what it was measured.
     """
+    peaks = [f"{key.rpartition(' ')[0]} {peak / 2**30:.1f} GiB" for key, peak in measured.peaks.items()]
     short, long = shape.lengths
     return "\n".join(
         [
@@ -39,7 +47,8 @@ def write_table(
             ),
             "",
             f"Medians over rounds, the least and the most in brackets. ¹ Extrapolated: from outputs of {short} and {long} tokens "
-            f"to {NEW_TOKENS}, and from a turn's rows to the grid's {grid.outputs:,} outputs. ² As the torch engine's in float32.",
+            f"to {NEW_TOKENS}, and from a turn's rows to the grid's {grid.outputs:,} outputs. ² As the torch engine's in float32. "
+            f"Peak memory of the processes: {', '.join(peaks)}.",
         ]
     )
 

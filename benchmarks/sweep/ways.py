@@ -13,7 +13,7 @@ Start: TypeAlias = Callable[[str, str, Grid], Run]
 
 
 class Size(StrEnum):
-    """How many rows a way takes a turn."""
+    """How many rows a way takes a turn: a few of one condition, up to all of one, or those of several."""
 
     FEW = "few"
     CONDITION = "condition"

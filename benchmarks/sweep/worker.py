@@ -13,6 +13,8 @@ from typing import Any
 from benchmarks.sweep.grid import Row, load_grid
 from benchmarks.sweep.ways import Run, Start, find_way
 
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+
 
 def main(name: str, precision: str, grid_file: str) -> None:
     """Answers until its input ends; what libraries print goes to the error stream."""
@@ -40,14 +42,16 @@ def start(way: str) -> Start:
 
 
 def take_turn(run: Run, asked: dict[str, Any]) -> dict[str, Any]:
-    """Runs rows to each of the lengths; what was made and the seconds by length, and the process's peak memory."""
+    """Runs rows to each of the lengths; what was made, the seconds by clock and length, and the process's peak memory."""
     import torch  # noqa: PLC0415 - there by now
 
-    rows, made, seconds = [Row(*row) for row in asked["rows"]], [], []
+    rows, made = [Row(*row) for row in asked["rows"]], []
+    seconds: dict[str, list[float]] = {clock: [] for clock in CLOCKS}
     for tokens in asked["lengths"]:
-        begun = time.perf_counter()
+        begun = {clock: read() for clock, read in CLOCKS.items()}
         made = run(rows, tokens)
-        seconds.append(time.perf_counter() - begun)
+        for clock, read in CLOCKS.items():
+            seconds[clock].append(read() - begun[clock])
     return {
         "seconds": seconds,
         "made": made,
