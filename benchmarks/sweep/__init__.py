@@ -1,0 +1,1 @@
+"""How fast a sweep is, each way of running it beside the others: docs/benchmarks.md."""
