@@ -50,6 +50,7 @@ def test_a_size_is_that_of_the_loaded_model(tiny_folder: Callable[[str], Path], 
     tied = model.get_output_embeddings().weight is embeddings.weight
     assert size.parameters == sum(one.numel() for one in model.parameters())
     assert size.looked_up == (0 if tied else embeddings.weight.numel())
+    assert size.head == model.get_output_embeddings().weight.numel()
     with torch.inference_mode():
         kept = model(torch.tensor([[1, 2, 3]]), use_cache=True).past_key_values
     assert size.shape.cached == sum(layer.keys.numel() + layer.values.numel() for layer in kept.layers) / 3
@@ -61,7 +62,8 @@ def test_time_is_two_operations_a_parameter_and_token_and_loading_counts_once(ph
     first, second = foretell([work(str(phantom.folder)), work(str(phantom.folder))], "cpu")
     assert (first.basis, first.tokens, first.conditions) == (Basis.FILES, 5000, 4)
     multiplied = size.parameters - size.looked_up
-    assert second.seconds == pytest.approx(2 * multiplied * (5000 + 100 * 40) / (1e9 * 0.7))
+    body = multiplied - size.shape.vocabulary * size.shape.width
+    assert second.seconds == pytest.approx(2 * (multiplied * 5000 + body * 100 * 16) / (1e9 * 0.7))
     assert first.seconds == pytest.approx((second.seconds or 0) + 4 * size.parameters / 2e8)
 
 
@@ -82,7 +84,7 @@ def test_a_model_that_is_not_here_is_estimated_from_the_catalogue() -> None:
     assert small.basis is Basis.CATALOGUE
     assert small.gibibytes is not None
     assert small.gibibytes > 2 * 0.5e9 / 2**30
-    assert small.seconds == pytest.approx(2 * 0.5e9 * (5000 + 4000) / 0.7e9 + 1e9 / 2e8)
+    assert small.seconds == pytest.approx(2 * 0.5e9 * (5000 + 1600) / 0.7e9 + 1e9 / 2e8)
     (by_id,) = foretell([work("Qwen/Qwen2.5-32B-Instruct")], "cpu")
     assert by_id.basis is Basis.CATALOGUE
 

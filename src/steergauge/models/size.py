@@ -24,6 +24,7 @@ class Size(NamedTuple):
 
     parameters: int  # all of them; a head that shares the embeddings is counted once
     looked_up: int  # those of embeddings that are not the head too: no product takes them
+    head: int  # those of the head, which the last token of a prompt and every new one go through
     shape: Shape
 
 
@@ -56,4 +57,5 @@ def measure_size(folder: Path) -> Size:
                 if len(dimensions) == 2 and dimensions[0] == shape.vocabulary:
                     of_words.append(counts[-1])
     # Two matrices over the vocabulary are embeddings and a head of its own; one alone is both.
-    return Size(sum(counts), of_words[0] if len(of_words) > 1 else 0, shape)
+    looked_up = of_words[0] if len(of_words) > 1 else 0
+    return Size(sum(counts), looked_up, shape.vocabulary * shape.width, shape)

@@ -17,8 +17,10 @@ from steergauge.steering.torch_engine import free_memory, row_bytes, rows_that_f
 from steergauge.studies.experiments.experiment import Work
 from steergauge.studies.measurements import Record
 
-# A prompt of the built-in sets with its template.
+# A prompt of the built-in sets: with its template as directions are read from it, and what it does not share with the
+# others, which the engine runs once for all.
 _PROMPT_TOKENS = 40
+_OWN_PROMPT_TOKENS = 16
 _PROBE_SECONDS = 0.4
 _WIDEST_PROBE = 2048  # past this a product is no faster, and its weights would take gigabytes
 # The share of the matrix products' speed that the torch engine reached: the 0.5B and the 1.5B in float32, 30 and
@@ -83,9 +85,9 @@ def _foretell(part: Work, device: str, batch: int | None, *, is_loaded: bool) ->
         readings = part.readings + part.readings_a_block * size.shape.blocks
         rows = min(batch or rows_that_fit(row, max(left, 0)), part.generations or readings)
         gibibytes, fits = (weights + rows * row) / 2**30, left > 0
-        # Prompts skip the head and share their openings, which makes them a little cheaper than this.
-        read = (part.generations + readings) * _PROMPT_TOKENS
-        operations = 2 * (size.parameters - size.looked_up) * (tokens + read)
+        multiplied = size.parameters - size.looked_up
+        read = part.generations * _OWN_PROMPT_TOKENS + readings * _PROMPT_TOKENS
+        operations = 2 * (multiplied * tokens + (multiplied - size.head) * read)
         width = min(size.shape.width, _WIDEST_PROBE)
         seconds = operations / (operations_per_second(device, precision.dtype, rows, width) * _ENGINE_SHARE)
         seconds += 0 if is_loaded else weights / _LOADING
@@ -112,7 +114,7 @@ def _size(model: str) -> tuple[Size | None, Basis]:
         return None, Basis.NOTHING
     # Heads that share keys and values, and a smaller vocabulary, take less than this.
     shape = Shape(entry.blocks, entry.width, _LARGEST_VOCABULARY, cached=2 * entry.blocks * entry.width)
-    return Size(round(entry.billions * 1e9), 0, shape), Basis.CATALOGUE
+    return Size(round(entry.billions * 1e9), 0, 0, shape), Basis.CATALOGUE
 
 
 @cache
