@@ -141,8 +141,15 @@ class _Gauge:
             self._search(runner, conditions, control.labels, baseline) if self.settings.search else None
         )
         made = searched.outputs if searched else self._sweep(runner, conditions)
-        outputs = self._judge_conditions(conditions, made)
-        results = self._condition_results(conditions, outputs, control.labels, baseline)
+        # With nothing to choose on, a search shows nothing to any condition.
+        shown = [(planned, some) for planned, some in zip(conditions, made, strict=True) if some]
+        outputs = [
+            self._judged(planned.id, planned.method, planned, list(some), list(some.values()))
+            for planned, some in shown
+        ]
+        results = self._condition_results(
+            [planned for planned, _ in shown], outputs, control.labels, baseline
+        )
         labels = {condition.id: condition.labels for condition in outputs}
         choice = results[searched.open_to_choice] if searched else results
         best = best_condition(choice, labels, control.labels, self.settings.seed)
@@ -262,16 +269,6 @@ class _Gauge:
         doses = [describe_dose(one, self.model, baseline.residual_norms) for one in conditions]
         totals = [abs(dose.total_relative) for dose in doses]
         return search_grid(conditions, totals, partial(self._make, runner), control, self.settings)
-
-    def _judge_conditions(
-        self, conditions: Sequence[PlannedCondition], made: Sequence[Mapping[str, Made]]
-    ) -> list[JudgedOutputs]:
-        """Those that there are outputs of: with nothing to choose on, a search makes none."""
-        return [
-            self._judged(condition.id, condition.method, condition, list(some), list(some.values()))
-            for condition, some in zip(conditions, made, strict=True)
-            if some
-        ]
 
     def _randoms(
         self, runner: Runner, best: Best, conditions: Sequence[PlannedCondition]

@@ -46,10 +46,10 @@ def conclude(
     if search is not None:
         cautions = [*_cautions_on_search(search), *cautions]
     invalid = _invalid(unsteered, best, threshold)
-    if search is not None and search.leader is not None and not invalid:
+    if search is not None and search.leader is not None and search.leader.refusal.n:
         return Verdict(
-            verdict=VerdictName.NOT_STEERABLE,
-            reasons=_nothing_found(search, search.leader),
+            verdict=VerdictName.INVALID if invalid else VerdictName.NOT_STEERABLE,
+            reasons=[*invalid, _nothing_found(search, search.leader)],
             cautions=cautions,
         )
     if invalid or best is None or window is None or random is None:
@@ -78,19 +78,18 @@ def conclude(
     return Verdict(verdict=verdict, reasons=reasons, cautions=cautions)
 
 
-def _nothing_found(search: SearchRecord, leader: LeaderRecord) -> list[str]:
-    n, shown = leader.refusal.n, search.rungs[-1]
-    if leader.refusal.count == 0 and shown.conditions == search.conditions:
-        said = (
-            f"None of the {search.conditions} conditions has any of the first {n} prompts refused coherently"
+def _nothing_found(search: SearchRecord, leader: LeaderRecord) -> str:
+    bound = f"below {leader.bound:.0%} (exact, one-sided 95%)"
+    if leader.refusal.count == 0 and search.rungs[-1].conditions == search.conditions:
+        return (
+            f"The search found nothing: none of the {search.conditions} conditions has any of the first "
+            f"{leader.refusal.n} prompts refused coherently, so each one's rate is {bound}."
         )
-    else:
-        said = (
-            f"The condition that refuses most of {search.conditions}, {leader.condition}, has "
-            f"{leader.refusal.count} of {n} prompts refused coherently, too few to tell it from the unsteered "
-            "model, which refuses none of them"
-        )
-    return [f"{said}: its rate is below {leader.bound:.0%} (exact, one-sided 95%)."]
+    return (
+        f"The search found nothing: the condition that refuses most, {leader.condition}, has "
+        f"{leader.refusal.count} of {leader.refusal.n} prompts refused coherently, too few to tell it from the "
+        f"unsteered model, which refuses none of them; its rate is {bound}."
+    )
 
 
 def _invalid(unsteered: Unsteered, best: Best | None, threshold: float) -> list[str]:
