@@ -50,26 +50,26 @@ def record(store: Path, model: str, new_tokens: int, to: IO[str]) -> None:
         if said["operation"] == "none":
             unsteered[prompt] = output
         elif said["operation"] == "add" and said["positions"] == "all" and "last_block" not in said:
-            doses = set(said.get("coefficients", [])[said.get("first_block", 0) :])
-            if len(doses) == 1:
-                steered[said["first_block"], said["vector"]][doses.pop()][prompt] = output
+            added = set(said.get("coefficients", [])[said.get("first_block", 0) :])
+            if len(added) == 1:
+                steered[said["first_block"], said["vector"]][added.pop()][prompt] = output
     writer = csv.writer(to, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerow(["", "", *_line(unsteered)])
-    grid = {}
+    grid: dict[int, dict[float, dict[str, Output]]] = {}
     for block in sorted({block for block, _ in steered}):
-        along = [
+        whole = [
             {dose: outputs for dose, outputs in doses.items() if set(PROMPTS) <= set(outputs)}
             for (at, _), doses in steered.items()
             if at == block
         ]
-        most = max(along, key=len)
+        most = max(whole, key=len)
         if len(most) > 1:  # one dose alone is a control, or another study's
             grid[block] = most
-    shared = set.intersection(*(set(doses) for doses in grid.values()))
-    for block, doses in grid.items():
+    shared = set.intersection(*(set(along) for along in grid.values()))
+    for block, along in grid.items():
         for dose in sorted(shared):
-            writer.writerow([block, f"{dose:g}", *_line(doses[dose])])
+            writer.writerow([block, f"{dose:g}", *_line(along[dose])])
 
 
 def _line(outputs: dict[str, Output]) -> list[str]:
