@@ -95,14 +95,6 @@ class Prompts:
         return self.choosing + self.reporting + self.refused
 
 
-class Outcome(NamedTuple):
-    """What a search found: its race, the doses at the winner's block and the threshold, all labels."""
-
-    race: Race
-    sides: dict[int, Side]
-    sheet: "Sheet"
-
-
 class Sheet:
     """The labels so far, condition by condition. What is known is not asked for again."""
 
@@ -132,6 +124,14 @@ class Sheet:
     def scored(self, condition: int) -> int:
         """Prompts whose output was scored."""
         return len(self.labels[condition]) - self.count(condition, None)
+
+
+class Outcome(NamedTuple):
+    """What a search found: its race, the doses at the winner's block and the threshold, all labels."""
+
+    race: Race
+    sides: dict[int, Side]
+    sheet: Sheet
 
 
 def search(grid: Sequence[Place], ask: Ask, prompts: Prompts, threshold: float) -> Outcome:
