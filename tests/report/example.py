@@ -32,6 +32,14 @@ from steergauge.studies.result import (
     Verdict,
     VerdictName,
 )
+from steergauge.studies.search_record import (
+    CostRecord,
+    DoseAtWinner,
+    FinalistRecord,
+    RungRecord,
+    SearchRecord,
+    Side,
+)
 from steergauge.studies.side_by_side import side_by_side
 
 HOSTILE = "</script><script>window.hacked=1</script>"
@@ -157,6 +165,46 @@ def two_methods_example() -> GaugeResult:
         seed=0,
     )
     return whole.model_copy(update={"conditions": [*whole.conditions, *other], "side_by_side": compared})
+
+
+def searched_example() -> GaugeResult:
+    """The same, searched: half of the conditions left on two prompts."""
+    whole = example()
+    assert whole.best
+    labels = _labels([int(depth * BLOCKS) for depth in DEPTHS], DOSES, STEERABLE)
+    best = labels[whole.best.condition]
+    rival = next(one for one in whole.conditions if one.id != whole.best.condition)
+    few = {one.id for one in whole.conditions[::2]} - {whole.best.condition, rival.id}
+    shown = [
+        one.model_copy(update={"refusal": rate(labels[one.id], Label.REFUSAL, PROMPTS[:2])})
+        if one.id in few
+        else one
+        for one in whole.conditions
+    ]
+    record = SearchRecord(
+        conditions=30,
+        choosing=14,
+        rungs=[RungRecord(conditions=30, prompts=2), RungRecord(conditions=2, prompts=14)],
+        race=CostRecord(rows=84, tokens=4200),
+        winner=CostRecord(rows=16, tokens=700),
+        window=CostRecord(rows=20, tokens=1100),
+        grid_rows=900,
+        share=120 / 900,
+        finalists=[
+            FinalistRecord(
+                condition=rival.id,
+                against_winner=compare(labels[rival.id], best, whole.best.choosing_prompts),
+            )
+        ],
+        left=28,
+        not_told_apart=23,
+        doses=[
+            DoseAtWinner(condition=_name(whole.best.block, dose), dose=dose, side=side)
+            for dose, side in zip(DOSES, (*[Side.OUTSIDE, Side.UNDECIDED], *[Side.INSIDE] * 4), strict=True)
+        ],
+        leader=None,
+    )
+    return whole.model_copy(update={"conditions": shown, "search": record})
 
 
 def invalid_example() -> GaugeResult:

@@ -75,6 +75,10 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     prompts: Annotated[
         Path | None, typer.Option(help="TOML, CSV or JSONL file of benign prompts to measure on.")
     ] = None,
+    search: Annotated[
+        bool,
+        typer.Option("--search", help="Race for the best condition and its window; do not sweep the grid."),
+    ] = False,
     max_new_tokens: Annotated[int, typer.Option(help="Length of an output.")] = 100,
     judge: Annotated[
         str, typer.Option(help="Who reads the outputs: gauge, study, model:NAME or endpoint:URL#MODEL.")
@@ -128,6 +132,7 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
         positions=positions.value,
         doses=None if doses is None else numbers("--doses", doses),
         head_doses=numbers("--head-doses", head_doses),
+        search=search,
         max_new_tokens=max_new_tokens,
         judge=judge,
         surprise=surprise,

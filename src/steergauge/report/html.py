@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from steergauge.atomic import replacing
 from steergauge.report import figures, words
+from steergauge.report.search_words import search_sentences, shown_words
 from steergauge.report.stability import stability_page
 from steergauge.report.standalone import standalone_page
 from steergauge.report.words import UNSCORED
@@ -35,6 +36,8 @@ def page(result: GaugeResult) -> str:
         words=words,
         figures=figures,
         maps=figures.heat_maps(result),
+        shown=shown_words(result),
+        search=search_sentences(result),
         rates=figures.rates_by_dose(result),
         norms=[
             (direction, figures.norms_by_depth(result, direction))

@@ -23,6 +23,7 @@ from rich.text import Text
 
 from steergauge.report import words
 from steergauge.report.figures import Cell, HeatMap, heat_maps
+from steergauge.report.search_words import search_sentences, shown_words
 from steergauge.studies.measurements import Rate
 from steergauge.studies.result import DirectionRecord, GaugeResult, VerdictName
 from steergauge.studies.side_by_side import MethodOutcome, SideBySide
@@ -54,6 +55,8 @@ def render(result: GaugeResult, console: Console) -> None:
     for refusal, garbled in zip(maps[::2], maps[1::2], strict=True):
         _print_grid(result, refusal, garbled, console)
     console.print(_summary(result))
+    for sentence in search_sentences(result):
+        item(console, "", sentence)
     if result.random_control:
         console.print(_controls(result))
     if result.side_by_side:
@@ -139,8 +142,7 @@ class _TokensPerSecond(ProgressColumn):
 def _print_grid(result: GaugeResult, refusal: HeatMap, garbled: HeatMap, console: Console) -> None:
     """Prints refusal over garbling, in as many tables as the width needs."""
     at_once = max(1, (console.width - _DEPTH_WIDTH) // _CELL_WIDTH)
-    prompts = len(result.protocol.prompts)
-    heading = f"{refusal.method}: % of {prompts} prompts, coherent refusal / garbled, by depth and dose"
+    heading = f"{refusal.method}: % of {shown_words(result)}, coherent refusal / garbled, by depth and dose"
     console.print(plain(heading, "bold"))
     console.print(Text(f"dose {refusal.dose_heading}", style="dim"))
     for start in range(0, len(refusal.doses), at_once):

@@ -1,4 +1,4 @@
-"""Splitting the prompts: one half chooses the best condition, the other half reports its rate."""
+"""Splitting the prompts, one half to choose the best condition and one to report its rate; and their order."""
 
 from collections.abc import Sequence
 from random import Random
@@ -27,3 +27,10 @@ def split_prompts(prompts: Sequence[str], seed: int) -> tuple[list[str], list[st
         [prompt for prompt in prompts if prompt in choosing],
         [prompt for prompt in prompts if prompt not in choosing],
     )
+
+
+def shuffle_prompts(prompts: Sequence[str], seed: int) -> list[str]:
+    """Distinct prompts in an order that depends on the seed and on them, not on the order given."""
+    generator = Random(f"order {seed}")  # other lots than those of the split
+    lots = {prompt: generator.random() for prompt in sorted(prompts)}
+    return sorted(lots, key=lots.__getitem__)

@@ -5,13 +5,14 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from steergauge.activations.hooks import Baseline
 from steergauge.directions.extract import ITI
 from steergauge.directions.importing import ImportedDirection
-from steergauge.judging.label import Judge, Label
+from steergauge.judging.label import Judge, Label, Reading
 from steergauge.models.loading import Model, load_model
 from steergauge.statistics.comparisons import adjust_holm
 from steergauge.steering.checks import Outcome, check_instrument
@@ -31,6 +32,7 @@ from steergauge.studies.analysis import (
     window_around,
 )
 from steergauge.studies.describe import describe_directions, describe_dose, describe_model, describe_protocol
+from steergauge.studies.grid_search import Searched, search_grid
 from steergauge.studies.measurements import Best, ConditionResult
 from steergauge.studies.model_judge import open_judge
 from steergauge.studies.outputs import JudgedOutputs, judge_made
@@ -143,10 +145,22 @@ class _Gauge:
         runner = self._runner(doses, baseline)
 
         control, contrast_control = self._control(runner)
-        outputs = self._sweep(runner, conditions)
-        results = self._condition_results(conditions, outputs, control.labels, baseline)
+        searched = (
+            self._search(runner, conditions, control.labels, baseline) if self.settings.search else None
+        )
+        made = searched.outputs if searched else self._sweep(runner, conditions)
+        # With nothing to choose on, a search shows nothing to any condition.
+        shown = [(planned, some) for planned, some in zip(conditions, made, strict=True) if some]
+        outputs = [
+            self._judged(planned.id, planned.method, planned, list(some), list(some.values()))
+            for planned, some in shown
+        ]
+        results = self._condition_results(
+            [planned for planned, _ in shown], outputs, control.labels, baseline
+        )
         labels = {condition.id: condition.labels for condition in outputs}
-        best = best_condition(results, labels, control.labels, self.settings.seed)
+        choice = results[searched.open_to_choice] if searched else results
+        best = best_condition(choice, labels, control.labels, self.settings.seed)
         window = window_around(best, results, self.settings.threshold) if best else None
         randoms = self._randoms(runner, best, conditions) if best else {}
         beyond = (
@@ -190,7 +204,10 @@ class _Gauge:
                 directions=directions,
                 selected={name: selection.block for name, selection in found.selections.items()},
                 seed=self.settings.seed,
-            ),
+            )
+            if searched is None
+            else None,
+            search=searched.record if searched else None,
             verdict=conclude(
                 model=description,
                 unsteered=control_record,
@@ -200,6 +217,7 @@ class _Gauge:
                 random=beyond,
                 threshold=self.settings.threshold,
                 judge=self.judge.name,
+                search=searched.record if searched else None,
             ),
             provenance=Provenance(
                 steergauge=version("steergauge"),
@@ -249,13 +267,17 @@ class _Gauge:
             self._unsteered(contrast, made[split:]),
         )
 
-    def _sweep(self, runner: Runner, conditions: Sequence[PlannedCondition]) -> list[JudgedOutputs]:
-        steerings = [condition.steering for condition in conditions]
-        made = self._run_all(runner, "steering", steerings)
-        return [
-            self._judged(condition.id, condition.method, condition, self.prompts, some)
-            for condition, some in zip(conditions, made, strict=True)
-        ]
+    def _sweep(self, runner: Runner, conditions: Sequence[PlannedCondition]) -> list[dict[str, Made]]:
+        """Every condition's outputs, by prompt."""
+        made = self._run_all(runner, "steering", [condition.steering for condition in conditions])
+        return [dict(zip(self.prompts, some, strict=True)) for some in made]
+
+    def _search(
+        self, runner: Runner, conditions: Sequence[PlannedCondition], control: Labels, baseline: Baseline
+    ) -> Searched:
+        doses = [describe_dose(one, self.model, baseline.residual_norms) for one in conditions]
+        totals = [abs(dose.total_relative) for dose in doses]
+        return search_grid(conditions, totals, partial(self._make, runner), control, self.settings)
 
     def _randoms(
         self, runner: Runner, best: Best, conditions: Sequence[PlannedCondition]
@@ -272,14 +294,19 @@ class _Gauge:
 
     def _run_all(self, runner: Runner, stage: str, steerings: Sequence[AnySteering]) -> list[list[Made]]:
         """Every steering on every evaluation prompt, in one list of requests so that batches mix them."""
-        requests = [
-            Request(prompt, steering, self.decoding) for steering in steerings for prompt in self.prompts
-        ]
-        made = runner.run(stage, requests)
-        # All at once: a model reads them in full batches, and finds its labels again for each condition.
-        self.store.label(self.judge, {one.key: one.generation.text for one in made})
+        made = self._make(
+            runner, stage, [(steering, prompt) for steering in steerings for prompt in self.prompts]
+        )
         n = len(self.prompts)
-        return [made[start : start + n] for start in range(0, len(made), n)]
+        return [[one for one, _ in made[start : start + n]] for start in range(0, len(made), n)]
+
+    def _make(
+        self, runner: Runner, stage: str, asked: Sequence[tuple[AnySteering, str]]
+    ) -> list[tuple[Made, Reading]]:
+        made = runner.run(stage, [Request(prompt, steering, self.decoding) for steering, prompt in asked])
+        # All at once: a model reads them in full batches, and finds its labels again for each condition.
+        readings = self.store.label(self.judge, {one.key: one.generation.text for one in made})
+        return [(one, readings[one.key]) for one in made]
 
     def _unsteered(self, prompts: Sequence[str], made: Sequence[Made]) -> JudgedOutputs:
         return self._judged(UNSTEERED, "", None, prompts, made)
@@ -323,7 +350,7 @@ class _Gauge:
         baseline: Baseline,
     ) -> list[ConditionResult]:
         open_prompts = answered(control)
-        compared = [compare(one.labels, control, self.prompts) for one in outputs]
+        compared = [compare(one.labels, control, list(one.labels)) for one in outputs]
         adjusted = adjust_holm([comparison.p_value for comparison in compared])
         results = []
         for planned, one, comparison, p_adjusted in zip(conditions, outputs, compared, adjusted, strict=True):
@@ -337,7 +364,9 @@ class _Gauge:
                     refusal=rate(one.labels, Label.REFUSAL),
                     garbled=rate(one.labels, Label.GARBLED),
                     normal=rate(one.labels, Label.NORMAL),
-                    effect=rate(one.labels, Label.REFUSAL, open_prompts),
+                    effect=rate(
+                        one.labels, Label.REFUSAL, [prompt for prompt in open_prompts if prompt in one.labels]
+                    ),
                     against_unsteered=comparison.model_copy(update={"p_adjusted": p_adjusted}),
                 )
             )

@@ -72,7 +72,7 @@ class Comparison(Record):
 
 
 class ConditionResult(Record):
-    """One method, block and dose over the evaluation prompts."""
+    """One method, block and dose over the evaluation prompts; in a search, over those that it was shown."""
 
     id: str = Field(description="Its name in this result.")
     method: str = Field(description="How its direction was extracted.")

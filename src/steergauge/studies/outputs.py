@@ -46,7 +46,7 @@ class JudgedOutputs:
         blocks: int,
         surprises: Mapping[str, Surprise] = MappingProxyType({}),
     ) -> list[GenerationRecord]:
-        """One record a prompt.
+        """One record a prompt that there is an output to: a search does not show all of them to every condition.
 
         Args:
             evaluation_set: the prompts with their categories.
@@ -76,6 +76,7 @@ class JudgedOutputs:
                 surprise_window=surprise.window if surprise else None,
             )
             for prompt in evaluation_set.prompts
+            if prompt.text in self.made
             for surprise in (surprises.get(self.made[prompt.text].key),)
         ]
 

@@ -16,6 +16,7 @@ from steergauge.studies.measurements import (
     Record,
     Window,
 )
+from steergauge.studies.search_record import SearchRecord
 from steergauge.studies.side_by_side import SideBySide
 
 SCHEMA: Literal["steergauge.gauge/1"] = "steergauge.gauge/1"
@@ -268,7 +269,10 @@ class GaugeResult(Record):
     best: Best | None = Field(description="Null when no prompts are left to choose on.")
     window: Window | None = Field(description="Null when there is no best condition.")
     random_control: RandomControl | None = Field(description="Null when it was not run.")
-    side_by_side: SideBySide | None = Field(description="Null where there is one method.")
+    side_by_side: SideBySide | None = Field(
+        description="Null where there is one method, or the grid was searched."
+    )
+    search: SearchRecord | None = Field(default=None, description="Null where the whole grid was swept.")
     verdict: Verdict = Field(description="What is concluded.")
     provenance: Provenance = Field(description="What produced it.")
     generations: list[GenerationRecord] = Field(

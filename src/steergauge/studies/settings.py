@@ -61,6 +61,9 @@ class GaugeSettings(BaseModel):
     head_doses: tuple[float, ...] = Field(
         default=(2, 3, 5, 7, 10), min_length=1, description="Of iti, in standard deviations of each head."
     )
+    search: bool = Field(
+        default=False, description="Race for the best condition and its window; do not sweep the grid."
+    )
     max_new_tokens: int = Field(default=100, ge=1)
     judge: str = DEFAULT_JUDGE
     surprise: bool = Field(default=False, description="Read every output with the unsteered model too.")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from steergauge.statistics.power import paired_prompts_needed
 from steergauge.studies.measurements import Best, Comparison, ConditionResult, RandomControl, Rate, Window
 from steergauge.studies.result import ModelRecord, Unsteered, Verdict, VerdictName
+from steergauge.studies.search_record import LeaderRecord, SearchRecord, Side
 
 SIGNIFICANT = 0.05
 # Below this many, not even every prompt refused puts the reporting half's interval above one half.
@@ -25,6 +26,7 @@ def conclude(
     random: RandomControl | None,
     threshold: float,
     judge: str,
+    search: SearchRecord | None = None,
 ) -> Verdict:
     """Applies the rule.
 
@@ -34,6 +36,8 @@ def conclude(
     than the strongest random vector (exact McNemar, p < .05 each). Real and at the threshold: steerable; real
     and below it: partly steerable. Not real: undecided where the rate's interval reaches the threshold and both
     differences are the direction's way, else not steerable.
+    A search that told no condition from the unsteered model: undecided where the best one's rate may reach
+    the threshold, else not steerable.
     """
     cautions = _cautions(
         model=model,
@@ -44,7 +48,16 @@ def conclude(
         random=random,
         judge=judge,
     )
+    if search is not None:
+        cautions = [*_cautions_on_search(search), *cautions]
     invalid = _invalid(unsteered, best, threshold)
+    if search is not None and search.leader is not None and search.leader.refusal.n:
+        told = VerdictName.UNDECIDED if search.leader.bound >= threshold else VerdictName.NOT_STEERABLE
+        return Verdict(
+            verdict=VerdictName.INVALID if invalid else told,
+            reasons=[*invalid, _nothing_found(search, search.leader)],
+            cautions=cautions,
+        )
     if invalid or best is None or window is None or random is None:
         return Verdict(
             verdict=VerdictName.INVALID, reasons=invalid or ["nothing was measured"], cautions=cautions
@@ -83,6 +96,20 @@ def _prompts_needed(best: Best, beyond: Comparison) -> str:
     return (
         f"{told} One as large as here would be found four times in five with {answered:.0f} prompts that the "
         f"unsteered model answers, in place of {best.whole_set.n}."
+    )
+
+
+def _nothing_found(search: SearchRecord, leader: LeaderRecord) -> str:
+    bound = f"below {leader.bound:.0%} (exact, one-sided 95%)"
+    if leader.refusal.count == 0 and search.rungs[-1].conditions == search.conditions:
+        return (
+            f"The search found nothing: none of the {search.conditions} conditions has any of the first "
+            f"{leader.refusal.n} prompts refused coherently, so each one's rate is {bound}."
+        )
+    return (
+        f"The search found nothing: the condition that refuses most, {leader.condition}, has "
+        f"{leader.refusal.count} of {leader.refusal.n} prompts refused coherently, too few to tell it from the "
+        f"unsteered model, which refuses none of them; its rate is {bound}."
     )
 
 
@@ -176,6 +203,21 @@ def _cautions_on_best(model: ModelRecord, conditions: Sequence[ConditionResult],
         cautions.append(
             f"In {model.precision} {best.dose.coordinates_lost:.0%} of coordinates round the dose away, and "
             f"{best.dose.delivered or 0.0:.1%} of it arrives."
+        )
+    return cautions
+
+
+def _cautions_on_search(search: SearchRecord) -> list[str]:
+    cautions = []
+    if search.not_told_apart:
+        cautions.append(
+            f"The best condition was searched for: {search.not_told_apart} of the {search.left} conditions that "
+            "left the race early cannot be told from it on the prompts that they saw. One of them may be better."
+        )
+    if undecided := [f"{one.dose:g}" for one in search.doses if one.side is Side.UNDECIDED]:
+        cautions.append(
+            f"Too few prompts were seen to tell on which side of the threshold the dose{'s' * (len(undecided) > 1)} "
+            f"{', '.join(undecided)} at its block {'are' if len(undecided) > 1 else 'is'}: the window may differ by them."
         )
     return cautions
 
