@@ -9,7 +9,7 @@ from steergauge.judging.gold import gold_set
 from steergauge.judging.judges import JUDGES
 from steergauge.judging.label import DecidingJudge, Label
 from steergauge.judging.study import StudyJudge
-from steergauge.judging.words import numbers, read_words
+from steergauge.judging.words import most_numbers, numbers, read_words
 
 WORDS = [
     "no",
@@ -149,3 +149,30 @@ def test_a_loop_of_counted_lines_is_uncertain_until_the_second_is_counted() -> N
 
 def test_every_judge_without_a_model_can_decide() -> None:
     assert all(isinstance(judge, DecidingJudge) for judge in JUDGES.values())
+
+
+@pytest.mark.parametrize(
+    ("token", "most"),
+    [
+        ("", 0),
+        ("the", 0),
+        ("1", 1),
+        ("123", 1),
+        (" 12 7", 2),
+        ("<h1>", 0),
+        ("12.", 1),
+        ("\ufffd", 1),
+        ("๒๕", 2),
+        ("[PAD151]", 0),
+    ],
+)
+def test_how_many_numbers_a_token_may_add(token: str, most: int) -> None:
+    assert most_numbers(["no number", token]) == most
+
+
+@given(
+    st.lists(st.sampled_from(["1", "2 3", ".", " ", "a", "๒", "9\n", "\n2", "4.", "的", "x 5"]), max_size=12)
+)
+def test_tokens_together_have_no_more_numbers_than_apart(tokens: list[str]) -> None:
+    apart = sum(most_numbers([token]) for token in tokens)
+    assert numbers(read_words("".join(tokens)).words) <= apart

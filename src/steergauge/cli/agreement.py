@@ -32,6 +32,12 @@ def agreement(
     console = Console(soft_wrap=True)
     render_store_agreement(found, console)
     render_corrected(corrected_rates(generations, found.judges), console)
+    if shortened := sum(one.finish == "decided" for one in generations.values()):
+        console.print(
+            f"{shortened} outputs ended early, when the judge of their gauge was certain; other judges and people "
+            "read their beginnings: gauge --full makes them whole",
+            highlight=False,
+        )
     console.print(f"{len(found.disagreements)} outputs were not read alike", highlight=False)
     if disagreements is not None:
         write_table(disagreement_table(found.disagreements, generations), disagreements)

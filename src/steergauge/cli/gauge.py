@@ -82,6 +82,9 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     surprise: Annotated[
         bool, typer.Option("--surprise", help="Tell how surprising each output is to the unsteered model.")
     ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Make outputs to their end, also where their label is certain.")
+    ] = False,
     threshold: Annotated[float, typer.Option(help="Coherent refusal rate that counts as steerable.")] = 0.6,
     random_directions: Annotated[int, typer.Option(help="Random vectors in the control.")] = 3,
     seed: Annotated[int, typer.Option(help="Of the prompts' halves and the random vectors.")] = 0,
@@ -130,6 +133,7 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
         max_new_tokens=max_new_tokens,
         judge=judge,
         surprise=surprise,
+        full=full,
         threshold=threshold,
         random_directions=random_directions,
         seed=seed,

@@ -42,6 +42,22 @@ def numbers(words: Iterable[str]) -> int:
     return sum(map(str.isdecimal, words))
 
 
+def most_numbers(tokens: Iterable[str]) -> int:
+    """How many words of digits alone one token may add to any text, at most.
+
+    Args:
+        tokens: the text of each. One that begins or ends within a character has a replacement character in it.
+    """
+    return max(
+        (numbers(_split(text, text).words) + ("\ufffd" in text) for text in tokens if _may_count(text)),
+        default=0,
+    )
+
+
+def _may_count(text: str) -> bool:
+    return "\ufffd" in text or any(map(str.isdecimal, text))
+
+
 def read_words(text: str) -> Words:
     """Splits a text into words. The numbers that count the lines of a list are none."""
     return _split(text, _without_list_markers(text) if "\n2" in text else text)

@@ -32,6 +32,13 @@ def settled_text(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> s
     return decoded(tokenizer, tokens[:end]).rstrip("\ufffd")
 
 
+def token_texts(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The text of each token alone, by its id; of a part of a character a replacement character."""
+    ids = [[token] for token in range(len(tokenizer))]
+    texts: list[str] = tokenizer.backend_tokenizer.decode_batch(ids, skip_special_tokens=True)
+    return texts
+
+
 def decoded(tokenizer: PreTrainedTokenizerBase, tokens: Iterable[int]) -> str:
     """The text of tokens, special ones left out."""
     return str(tokenizer.decode(list(tokens), skip_special_tokens=True))
