@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from steergauge.errors import SteergaugeError
 
@@ -17,6 +15,9 @@ def agreement(
     ] = None,
 ) -> None:
     """Compares the people who labelled a store with each other and with every judge, and corrects its rates."""
+    from rich.console import Console
+    from rich.markup import escape
+
     from steergauge.report.agreement import render_corrected, render_store_agreement
     from steergauge.report.tables import write_table
     from steergauge.store import Store

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from steergauge.cli.options import PRECISION, load, numbers, told_written
 
@@ -104,6 +103,8 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     parquet: Annotated[Path | None, typer.Option(help="The same as Parquet.")] = None,
 ) -> None:
     """Measures how steerable MODEL is: control, directions, sweep, window, verdict, report."""
+    from rich.console import Console
+
     from steergauge.prompts import (
         load_contrast_set,
         load_evaluation_set,
