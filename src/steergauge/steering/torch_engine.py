@@ -3,6 +3,7 @@
 import gc
 import itertools
 import logging
+import math
 from collections.abc import Iterator, Sequence
 
 import psutil
@@ -14,7 +15,7 @@ from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.models.size import Shape, shape_of
 from steergauge.steering.engine import Finish, Generation, Request, distinct
-from steergauge.steering.growing_cache import growing_cache
+from steergauge.steering.growing_cache import ROOM, growing_cache
 from steergauge.steering.intervene import intervene
 from steergauge.steering.positions import Positions, steered_tokens
 from steergauge.steering.sampling import Draws
@@ -194,9 +195,11 @@ def _without_prefix(ids: Tensor, mask: Tensor, shared: int) -> tuple[Tensor, Ten
 
 def row_bytes(shape: Shape, element: int, max_new_tokens: int) -> int:
     """What one row takes while it is decoded, in bytes, at `element` bytes a number."""
-    cached = shape.cached * (_PROMPT_TOKENS + max_new_tokens)
-    # Narrowing the cache holds it twice for a moment; logits are held beside their maxima.
-    return element * (2 * cached + 2 * shape.vocabulary + 8 * _PROMPT_TOKENS * shape.width)
+    prompt = (shape.cached + 8 * shape.width) * _PROMPT_TOKENS  # with what a block computes of it
+    written = shape.cached * (_PROMPT_TOKENS + ROOM * math.ceil(max_new_tokens / ROOM))
+    # One block after the other is narrowed, or given more room, and held twice for that moment.
+    written += written // shape.blocks
+    return element * (max(prompt, written) + shape.vocabulary)
 
 
 def rows_that_fit(row: int, free: int) -> int:
