@@ -85,7 +85,9 @@ def _foretell(part: Work, device: str, batch: int | None, *, is_loaded: bool) ->
         weights, row = size.parameters * element, row_bytes(size.shape, element, part.max_new_tokens)
         left = free_memory(device) - weights
         readings = part.readings + part.readings_a_block * size.shape.blocks
-        rows = min(batch or rows_that_fit(row, max(left, 0)), part.generations or readings)
+        rows = min(
+            batch or rows_that_fit(row, max(left, 0)), part.largest_stage or part.generations or readings
+        )
         gibibytes, fits = (_program(device) + weights + rows * row) / 2**30, left > 0
         # Prompts skip the head and share their openings, which makes them a little cheaper than this.
         read = (part.generations + readings) * _PROMPT_TOKENS
