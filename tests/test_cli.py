@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pandas as pd
@@ -342,6 +343,20 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     )
     assert done.stdout.startswith("Usage: ")
     assert done.stderr.strip() == "set()"
+
+
+def test_help_imports_nothing_but_what_reads_the_command_line() -> None:
+    code = (
+        "import sys; from steergauge import cli\n"
+        "try: cli.main()\n"
+        "finally: print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Usage: ")
+    names = {name for name in done.stderr.split() if not name.startswith("_")}  # what starts Python itself
+    installed = names & set(packages_distributions())
+    # typer, and what it can't do without.
+    assert installed <= {"steergauge", "typer", "annotated_doc", "shellingham"}
 
 
 @pytest.fixture(scope="module")

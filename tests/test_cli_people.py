@@ -4,13 +4,16 @@ import builtins
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from commands import Run, only_mistake
 from labelled_store import TEXTS, fill
 from steergauge.judging.label import Label
-from steergauge.store import Rating, Store
+from steergauge.steering.engine import Decoding, Generation, Request, StopRule
+from steergauge.steering.steering import Steering
+from steergauge.store import Addressed, Rating, Setting, Store
 
 
 @pytest.fixture
@@ -113,3 +116,15 @@ def test_peoples_labels_are_exported_as_given(run: Run, labelled: Path, tmp_path
         given = [(one.key, one.rater, one.showing, one.label.value, one.note) for one in store.ratings()]
     assert list(table.itertuples(index=False, name=None)) == given
     assert len(given) == 36
+
+
+def test_agreement_says_how_many_outputs_ended_early(run: Run, labelled: Path) -> None:
+    assert "ended early" not in run("agreement", labelled).out
+    steering = Steering(np.eye(4, dtype=np.float32)[0], np.ones(2), 0)
+    decoding = Decoding(5, stop=StopRule("by a judge", lambda tokens, left: True))
+    short = Addressed("short", Request("a prompt", steering, decoding), "rendered")
+    with Store(labelled) as store:
+        store.add(Setting("model", "engine"), [(short, Generation("no no no", (1,), "decided"))])
+    outcome = run("agreement", labelled)
+    assert outcome.code == 0
+    assert "1 outputs ended early" in outcome.out

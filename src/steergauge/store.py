@@ -292,7 +292,7 @@ class Store:
 
     def generations(self) -> dict[str, Kept]:
         """Every generation with the condition that it was made under, by address."""
-        decoding = "json_remove(decoding, '$.seed', '$.sample')"
+        decoding = "json_remove(decoding, '$.seed', '$.sample', '$.stop')"
         with self._told():
             rows = self._database.execute(
                 f"SELECT key, model || ' ' || steering || ' ' || {decoding}, prompt, text, finish FROM generations"

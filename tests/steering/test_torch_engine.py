@@ -2,6 +2,8 @@ import dataclasses
 import inspect
 import json
 import shutil
+import subprocess
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +14,14 @@ import psutil
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache, GenerationConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    DynamicCache,
+    GenerationConfig,
+    PreTrainedModel,
+    Qwen2Config,
+)
 
 from steered import example, run, uncached, with_frequent_stops
 from steergauge.errors import InstrumentError, SteergaugeError
@@ -460,3 +469,28 @@ def test_the_engines_version_names_what_it_is_made_of(phantom_model: Model) -> N
     engine = TorchEngine(phantom_model)
     assert engine.name == "torch"
     assert torch.__version__ in engine.version
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process is read as Linux tells it")
+def test_the_memory_of_a_batch_at_its_peak_is_foretold_within_a_fifth_of_the_process(
+    phantom: Phantom, tmp_path: Path
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(phantom.folder)
+    config = Qwen2Config(
+        num_attention_heads=8,
+        num_key_value_heads=8,
+        num_hidden_layers=4,
+        hidden_size=512,
+        intermediate_size=1024,
+        vocab_size=20_000,
+    )
+    built: PreTrainedModel = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    built.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    script = Path(__file__).with_name("measured_memory.py")
+    done = subprocess.run(
+        [sys.executable, script, tmp_path, "64"], capture_output=True, text=True, check=True
+    )
+    peak, before, foretold = map(int, done.stdout.split())
+    assert peak - before > 0.15 * peak  # else the batch would not matter
+    assert abs(before + foretold - peak) < 0.2 * peak

@@ -14,8 +14,9 @@ from steergauge.models.phantom import Phantom
 from steergauge.models.size import measure_size
 from steergauge.report.study_plan import duration, render_plan
 from steergauge.studies import foretell as module
-from steergauge.studies.experiments.experiment import Work
+from steergauge.studies.experiments.experiment import Work, gauge_work
 from steergauge.studies.foretell import Basis, foretell, operations_per_second
+from steergauge.studies.settings import GaugeSettings
 from steergauge.studies.study_settings import StudiedModel
 from tiny import plain
 
@@ -68,14 +69,33 @@ def test_time_is_two_operations_a_parameter_and_token_and_loading_counts_once(ph
 
 
 @pytest.mark.usefixtures("_known_speed")
-def test_memory_grows_with_the_batch_up_to_what_is_generated(phantom: Phantom) -> None:
-    name = str(phantom.folder)
+def test_memory_grows_with_the_batch_up_to_what_is_generated(
+    phantom: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, program = str(phantom.folder), 5 * 2**20
+    monkeypatch.setattr(module, "_program", lambda _device: program)
     one, many, most = (
         foretell([work(name, generations=64)], "cpu", batch)[0].gibibytes or 0 for batch in (1, 33, 1000)
     )
     weights_alone = one - (many - one) / 32
-    assert weights_alone * 2**30 == pytest.approx(4 * measure_size(phantom.folder).parameters)
+    assert weights_alone * 2**30 == pytest.approx(program + 4 * measure_size(phantom.folder).parameters)
     assert most == pytest.approx(weights_alone + 64 * (many - one) / 32)
+
+
+@pytest.mark.usefixtures("_known_speed")
+def test_memory_is_that_of_the_largest_stage_of_a_gauge(phantom: Phantom) -> None:
+    model = StudiedModel(name=str(phantom.folder), precision="float32")
+    settings = GaugeSettings(depths=(0.5,), doses=(1.0,), random_directions=1, max_new_tokens=50)
+    one_dose = gauge_work(model, "grid", settings)
+    assert one_dose.generations == 30 + 10 + 30 + 30
+    assert one_dose.largest_stage == 30 + 10  # the control, on both sets
+    more = gauge_work(model, "grid", settings.model_copy(update={"doses": (1.0, 2.0)}))
+    assert more.largest_stage == 2 * 30
+    assert more.with_more(3, 30).largest_stage == 3 * 30
+    of_stage, of_all = foretell([one_dose, one_dose.model_copy(update={"largest_stage": None})], "cpu")
+    (of_forty,) = foretell([one_dose.model_copy(update={"largest_stage": None})], "cpu", batch=40)
+    assert of_stage.gibibytes == of_forty.gibibytes
+    assert (of_stage.gibibytes or 0) < (of_all.gibibytes or 0)
 
 
 @pytest.mark.usefixtures("_known_speed")

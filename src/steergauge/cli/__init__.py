@@ -1,12 +1,9 @@
 """The command line: options in, one call, a report out. Heavy imports wait until a command needs them."""
 
-import logging
+import sys
 from typing import cast
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.markup import escape
 
 from steergauge.cli.agreement import agreement
 from steergauge.cli.audit import audit
@@ -75,11 +72,14 @@ def main() -> None:
     except KeyboardInterrupt:
         code = _INTERRUPTED
     if code == _INTERRUPTED:
-        Console(stderr=True).print("stopped; what was made is kept, run again to go on")
+        print("stopped; what was made is kept, run again to go on", file=sys.stderr)
     raise SystemExit(code)
 
 
 def _failure(message: str) -> SystemExit:
+    from rich.console import Console
+    from rich.markup import escape
+
     line = " ".join(message.splitlines())
     Console(stderr=True, soft_wrap=True).print(f"[red]error:[/red] {escape(line)}", highlight=False)
     return SystemExit(2)
@@ -87,6 +87,11 @@ def _failure(message: str) -> SystemExit:
 
 @app.callback()
 def _start() -> None:
+    import logging
+
+    from rich.console import Console
+    from rich.logging import RichHandler
+
     handler = RichHandler(console=Console(stderr=True), show_time=False, show_level=False, show_path=False)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(message)s")
     logging.getLogger("steergauge").setLevel(logging.INFO)

@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from steergauge.errors import SteergaugeError
 
@@ -17,6 +15,9 @@ def agreement(
     ] = None,
 ) -> None:
     """Compares the people who labelled a store with each other and with every judge, and corrects its rates."""
+    from rich.console import Console
+    from rich.markup import escape
+
     from steergauge.report.agreement import render_corrected, render_store_agreement
     from steergauge.report.tables import write_table
     from steergauge.store import Store
@@ -32,6 +33,12 @@ def agreement(
     console = Console(soft_wrap=True)
     render_store_agreement(found, console)
     render_corrected(corrected_rates(generations, found.judges), console)
+    if shortened := sum(one.finish == "decided" for one in generations.values()):
+        console.print(
+            f"{shortened} outputs ended early, when the judge of their gauge was certain; other judges and people "
+            "read their beginnings: gauge --full makes them whole",
+            highlight=False,
+        )
     console.print(f"{len(found.disagreements)} outputs were not read alike", highlight=False)
     if disagreements is not None:
         write_table(disagreement_table(found.disagreements, generations), disagreements)

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from steergauge.cli.options import told_written
 
@@ -17,6 +16,8 @@ def audit(
     csv: Annotated[Path | None, typer.Option(help="The same, one row a finding.")] = None,
 ) -> None:
     """Recomputes published numbers, or those of FILE: intervals, tests, effect sizes, claims."""
+    from rich.console import Console
+
     from steergauge.report.audit import render_audit
     from steergauge.studies.audit.file import audit_file
     from steergauge.studies.audit.study import audit_study

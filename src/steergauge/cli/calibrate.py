@@ -3,8 +3,6 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from steergauge.cli.options import quiet_transformers
 from steergauge.errors import SteergaugeError
@@ -14,6 +12,9 @@ def calibrate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
     """Measures a model that was built, not trained, whose answers are known: pass or fail, in seconds."""
+    from rich.console import Console
+    from rich.markup import escape
+
     quiet_transformers()
     from steergauge.studies.calibrate import calibrate as run
 

@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from steergauge.cli.options import PRECISION, load, told_written
 
@@ -36,6 +34,9 @@ def direction(  # noqa: PLR0917 - each is an option of the command line
     ] = None,
 ) -> None:
     """Extracts a direction from MODEL and writes it to FILE."""
+    from rich.console import Console
+    from rich.markup import escape
+
     from steergauge.directions.formats import require_writable
     from steergauge.directions.methods import find_method
     from steergauge.prompts import load_contrast_set, study_contrast_set

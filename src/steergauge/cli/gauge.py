@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from steergauge.cli.options import PRECISION, RAY, load, numbers, told_written
 
@@ -86,6 +85,9 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     surprise: Annotated[
         bool, typer.Option("--surprise", help="Tell how surprising each output is to the unsteered model.")
     ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Make outputs to their end, also where their label is certain.")
+    ] = False,
     threshold: Annotated[float, typer.Option(help="Coherent refusal rate that counts as steerable.")] = 0.6,
     random_directions: Annotated[int, typer.Option(help="Random vectors in the control.")] = 3,
     seed: Annotated[int, typer.Option(help="Of the prompts' halves and the random vectors.")] = 0,
@@ -106,6 +108,8 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     parquet: Annotated[Path | None, typer.Option(help="The same as Parquet.")] = None,
 ) -> None:
     """Measures how steerable MODEL is: control, directions, sweep, window, verdict, report."""
+    from rich.console import Console
+
     from steergauge.prompts import (
         load_contrast_set,
         load_evaluation_set,
@@ -136,6 +140,7 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
         max_new_tokens=max_new_tokens,
         judge=judge,
         surprise=surprise,
+        full=full,
         threshold=threshold,
         random_directions=random_directions,
         seed=seed,

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from steergauge.cli.options import quiet_transformers
 
@@ -16,6 +15,8 @@ def judges(
     device: Annotated[str, typer.Option(help="Of a model: auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
     """Measures every judge on the test part of the gold set: precision, recall, κ and confusion."""
+    from rich.console import Console
+
     from steergauge.judging.gold import Part, gold_part
     from steergauge.judging.judges import JUDGES
     from steergauge.report.agreement import render_scores

@@ -1,13 +1,9 @@
 """`steergauge label`."""
 
-import socket
-import webbrowser
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from steergauge.errors import SteergaugeError
 
@@ -21,6 +17,12 @@ def label(  # noqa: PLR0917 - each is an option of the command line
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Opens a page on this machine on which people label outputs, blind; their labels are kept in the store."""
+    import socket
+    import webbrowser
+
+    from rich.console import Console
+    from rich.markup import escape
+
     if not store.exists():
         raise SteergaugeError(f"there is no store {store}")
     try:

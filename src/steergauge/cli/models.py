@@ -1,18 +1,17 @@
 """`steergauge models` and `steergauge models pull`."""
 
-import logging
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from steergauge.cli.options import quiet_transformers
 
 
 def list_models(context: typer.Context) -> None:
     """Lists the models known by name."""
+    from rich.console import Console
+    from rich.table import Table
+
     if context.invoked_subcommand is not None:
         return
     from steergauge.models.catalog import catalog
@@ -32,6 +31,11 @@ def list_models(context: typer.Context) -> None:
 
 def pull_model(name: Annotated[str, typer.Argument(help="A name from `steergauge models`.")]) -> None:
     """Gets a model's weights, checks them and keeps them."""
+    import logging
+
+    from rich.console import Console
+    from rich.markup import escape
+
     from steergauge.models.weights import pull
 
     quiet_transformers()

@@ -3,9 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
-
 from steergauge.errors import SteergaugeError
 
 if TYPE_CHECKING:
@@ -58,5 +55,8 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
 
 def told_written(*paths: Path) -> None:
     """Says on stdout which files there are now."""
+    from rich.console import Console
+    from rich.markup import escape
+
     for path in paths:
         Console(soft_wrap=True).print(f"written: {escape(str(path.absolute()))}", highlight=False)

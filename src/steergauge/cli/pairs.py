@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from steergauge.cli.options import PRECISION, load, told_written
 
@@ -25,6 +24,8 @@ def pairs(  # noqa: PLR0917 - each is an option of the command line
     json: Annotated[Path | None, typer.Option(help="The result, as docs/json.md says.")] = None,
 ) -> None:
     """Checks a contrast set on MODEL: repeats, lengths, and what the model refuses unsteered."""
+    from rich.console import Console
+
     from steergauge.judging.judges import require_judge
     from steergauge.prompts import load_contrast_set, study_contrast_set
     from steergauge.report.pairs import render_pairs

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from steergauge.cli.options import load, numbers, told_written
 
@@ -29,6 +28,8 @@ def parity(  # noqa: PLR0917 - each is an option of the command line
     csv: Annotated[Path | None, typer.Option(help="Every generation with its label.")] = None,
 ) -> None:
     """Compares the tools that read MODEL's activations, and shows what the usual mistakes cost."""
+    from rich.console import Console
+
     from steergauge.report.parity_page import write_parity_html
     from steergauge.report.parity_terminal import render_parity
     from steergauge.report.tables import write_csv, write_json

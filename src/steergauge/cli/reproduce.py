@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from steergauge.cli.options import RAY, quiet_transformers, told_written
 
@@ -24,6 +23,8 @@ def reproduce(  # noqa: PLR0917 - each is an option of the command line
     ] = False,
 ) -> None:
     """Runs every study of the paper, and says of each of its claims whether it is replicated."""
+    from rich.console import Console
+
     changes: dict[str, object] = {}
     if models is not None:
         changes["models"] = tuple(models.split(","))

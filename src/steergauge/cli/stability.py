@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from steergauge.cli.options import PRECISION, load, told_written
 
@@ -46,6 +45,8 @@ def stability(  # noqa: PLR0917 - each is an option of the command line
     csv: Annotated[Path | None, typer.Option(help="A row a method, design and block.")] = None,
 ) -> None:
     """Measures how much directions on MODEL depend on the prompts that they are extracted from."""
+    from rich.console import Console
+
     from steergauge.directions.stability import Design
     from steergauge.prompts import load_contrast_set, study_contrast_set
     from steergauge.report.html import write_html

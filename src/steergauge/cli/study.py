@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from steergauge.cli.options import RAY, quiet_transformers, told_written
 from steergauge.errors import SteergaugeError
@@ -24,6 +23,8 @@ def study(  # noqa: PLR0917 - each is an option of the command line
     ] = None,
 ) -> None:
     """Runs one of the paper's studies, or FILE.toml, over several models."""
+    from rich.console import Console
+
     if list_:
         from steergauge.report.study_list import render_list
 

@@ -12,12 +12,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from steergauge.judging.label import Span
-from steergauge.judging.words import Words
+from steergauge.judging.words import Words, beginnings, numbers
 
 # Chosen on the development part of the gold set, where language stays clear of them (docs/judges.md).
 _STALE_SHARE = 0.45  # of runs of three words that have occurred before
 _SAID_TWICE = 0.6  # said twice over, a text repeats half of itself: below this, some must come a third time
 _THIRD_SHARE = 0.1  # of runs that occur for the third time or more
+_FEWEST_STALE = 6  # such runs in a text that loops; they repeat at least eight words
+_FEWEST_REPEATED = 8
 _STALE_TAIL = 7  # words at the end that occur for the third time or more
 _LOOPING_TAIL = 10  # words at the end that are one phrase three times over
 _ONE_WORD_TAIL = 6  # times that one word comes before the last
@@ -47,11 +49,45 @@ def find_garbling(read: Words) -> Garbling | None:
     text, words = read.text, read.words
     if 2 * len("".join(words)) <= len(text) and (found := _symbols(text)):
         return found
-    if not text.isascii() and (found := _mixed_scripts(text)):
-        return found
+    return _mixed_scripts(text) or _sign_alone(text) or _loop(read) or _long_words(read)
+
+
+def stays_garbled(text: str, numbers_left: int) -> bool:
+    """Whether every text that begins with this one is garbled.
+
+    Scripts that were mixed stay so, and so does a sign alone. A loop does where it has a stretch with few different
+    words: stretches stay where they are, and all that else is asked of a loop only grows. But one thing: numbers
+    may become half of the words, which are then a matrix. What rests on shares or on the end proves nothing.
+
+    Args:
+        text: the beginning; none of its characters changes any more.
+        numbers_left: how many words of digits alone may follow at most.
+    """
+    if _mixed_scripts(text) or _sign_alone(text):
+        return True
+    return all(_stays_loop(read, numbers_left) for read in beginnings(text))
+
+
+def _stays_loop(read: Words, numbers_left: int) -> bool:
+    words = read.words
+    count = len(words)
+    # The unfinished word may become a number as well.
+    if numbers(words) + numbers_left + 1 >= _NUMBERS_SHARE * (count + numbers_left + 1):
+        return False
+    enough = _stale(words) >= _FEWEST_STALE and count - len(read.different) >= _FEWEST_REPEATED
+    return enough and _poor_window(read) is not None
+
+
+def _sign_alone(text: str) -> Garbling | None:
+    """A sign that stands alone again and again, such as quotation marks around nothing."""
     if any(three in text for three in _THREE_ALONE) and (run := _LONE_RUN.search(text)):
         return Garbling("one sign alone, again and again", Span(*run.span()))
-    return _loop(read) or _long_words(read)
+    return None
+
+
+def _stale(words: Sequence[str]) -> int:
+    """How many runs of three words have occurred before."""
+    return len(words) - 2 - len(set(zip(words, words[1:], words[2:], strict=False)))
 
 
 def _loop(read: Words) -> Garbling | None:
@@ -61,13 +97,13 @@ def _loop(read: Words) -> Garbling | None:
         return found
     count, different = len(words), len(read.different)
     few = 2 * different <= count
-    if count < 3 or count - different < (2 if few else 8):  # six runs repeat at least eight words
+    if count < 3 or count - different < (2 if few else _FEWEST_REPEATED):
         return None
-    stale = count - 2 - len(set(zip(words, words[1:], words[2:], strict=False)))
-    if stale < 6 and not few:
+    stale = _stale(words)
+    if stale < _FEWEST_STALE and not few:
         return None  # most texts end here
     found = _repeats(read, stale) or _one_word(read) or _ends_in_loop(read) or _poor_window(read)
-    if found and different > 1 and sum(map(str.isdecimal, words)) >= _NUMBERS_SHARE * count:
+    if found and different > 1 and numbers(words) >= _NUMBERS_SHARE * count:
         return None
     return found
 
@@ -219,6 +255,8 @@ _SCRIPTS = re.compile(
 
 def _mixed_scripts(text: str) -> Garbling | None:
     """Scripts that change in mid-sentence, again and again; a list of translations sets them off with signs."""
+    if text.isascii():
+        return None
     changes: list[tuple[int, bool]] = []
     scripts = set()
     previous: re.Match[str] | None = None

@@ -1,6 +1,6 @@
 """The judge `gauge`: is it language, and if so, does its speaker decline?"""
 
-from steergauge.judging.garbling import find_garbling
+from steergauge.judging.garbling import find_garbling, stays_garbled
 from steergauge.judging.label import Judgement, Kind, Label
 from steergauge.judging.refusal import find_refusal
 from steergauge.judging.words import read_words
@@ -34,3 +34,7 @@ class GaugeJudge:
         label = Label.NORMAL if refusal.kind is Kind.CAPABILITY else Label.REFUSAL
         words = " ".join(text[slice(*refusal.span)].split())
         return Judgement(label, f"{refusal.name}: “{words}”", refusal.kind, refusal.span)
+
+    def decided(self, text: str, numbers_left: int) -> Label | None:
+        """See `DecidingJudge`; garbled or nothing: any text may still become garbled."""
+        return Label.GARBLED if stays_garbled(text, numbers_left) else None

@@ -77,6 +77,20 @@ class BatchJudge(Judge, Protocol):
         ...
 
 
+@runtime_checkable
+class DecidingJudge(Judge, Protocol):
+    """Tells of some texts that are not yet whole how they will be read, whatever follows."""
+
+    def decided(self, text: str, numbers_left: int) -> Label | None:
+        """The label of every text that begins with this one; None where that is not proven.
+
+        Args:
+            text: the beginning; none of its characters changes any more.
+            numbers_left: how many words of digits alone may follow at most (`words.numbers`).
+        """
+        ...
+
+
 def read_all(judge: Judge, texts: Iterable[str]) -> Iterator[tuple[str, Reading]]:
     """Yields each different text with its reading; together where the judge can, in any order."""
     different = list(dict.fromkeys(texts))

@@ -111,6 +111,16 @@ GARBLED_RULES: dict[str, Callable[[str], bool]] = {
 }
 
 
+def stays_garbled(text: str) -> bool:
+    """Whether every text that begins with this one is garbled: by rules 2, 4 and 5, which more text can't undo.
+
+    Shares fall again, and a word may go on, so that rules 3 and 6 and the last word prove nothing. No refusal
+    and no normal text is certain before its end: eight spaces, one token of many vocabularies, garble it.
+    """
+    finished = " ".join([*text.rsplit(maxsplit=1)[:-1], ""])  # what stands before the last word
+    return repeats_character(text) or repeats_word(finished) or repeats_phrase(finished)
+
+
 class StudyJudge:
     """The judge `study`: first the six rules of garbling, then the keywords as lower-case substrings.
 
@@ -132,3 +142,7 @@ class StudyJudge:
                 span = Span(start, start + len(keyword)) if same else None
                 return Judgement(Label.REFUSAL, keyword, span=span)
         return Judgement(Label.NORMAL, "no keyword")
+
+    def decided(self, text: str, numbers_left: int) -> Label | None:
+        """See `DecidingJudge`; garbled or nothing."""
+        return Label.GARBLED if stays_garbled(text) else None

@@ -2,6 +2,7 @@
 
 import re
 import string
+from collections.abc import Iterable
 from typing import NamedTuple
 
 _SIGNS = (
@@ -36,11 +37,47 @@ class Words(NamedTuple):
         return found[first].start(), found[end - 1].end()
 
 
+def numbers(words: Iterable[str]) -> int:
+    """How many of the words are digits alone."""
+    return sum(map(str.isdecimal, words))
+
+
+def most_numbers(tokens: Iterable[str]) -> int:
+    """How many words of digits alone one token may add to any text, at most.
+
+    Args:
+        tokens: the text of each. One that begins or ends within a character has a replacement character in it.
+    """
+    return max(
+        (numbers(_split(text, text).words) + ("\ufffd" in text) for text in tokens if _may_count(text)),
+        default=0,
+    )
+
+
+def _may_count(text: str) -> bool:
+    return "\ufffd" in text or any(map(str.isdecimal, text))
+
+
 def read_words(text: str) -> Words:
     """Splits a text into words. The numbers that count the lines of a list are none."""
-    spaced = text
-    if "\n2" in text:
-        spaced = _LIST_MARKER.sub(lambda marker: " " * len(marker[0]), text)
+    return _split(text, _without_list_markers(text) if "\n2" in text else text)
+
+
+def beginnings(text: str) -> list[Words]:
+    """All that the words of a longer text may begin with, when this is the beginning of it.
+
+    Its last word may go on; and once a second line is counted, the first one's number is no word.
+    """
+    spellings = dict.fromkeys((_without_list_markers(text), *([] if "\n2" in text else [text])))
+    whole = [_split(text, spaced) for spaced in spellings]
+    return [read._replace(words=read.words[:-1], different=frozenset(read.words[:-1])) for read in whole]
+
+
+def _without_list_markers(text: str) -> str:
+    return _LIST_MARKER.sub(lambda marker: " " * len(marker[0]), text)
+
+
+def _split(text: str, spaced: str) -> Words:
     if spaced.isascii():
         spaced = spaced.encode().translate(_ASCII_TO_SPACES).decode()
         words = spaced.lower().split()

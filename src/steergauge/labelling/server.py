@@ -94,7 +94,7 @@ class Reading:
 
     def _item(self, shown: Showing) -> Item:
         output = self._outputs[shown.key]
-        return Item(**shown._asdict(), prompt=output.prompt, text=output.text, cut=output.finish == "length")
+        return Item(**shown._asdict(), prompt=output.prompt, text=output.text, cut=output.finish != "stop")
 
     def keep(self, given: GivenRating) -> None:
         """Keeps a label.

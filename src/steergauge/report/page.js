@@ -73,7 +73,11 @@
     top.append(element("span", `chip ${output.label}`, output.label));
     const text = withEvidence(output);
     text.dir = "auto";
-    const end = output.finish === "stop" ? "ended by itself" : "cut at the limit";
+    const ends = {
+      stop: "ended by itself", length: "cut at the limit",
+      decided: "ended early, as more text could not change its label",
+    };
+    const end = ends[output.finish];
     const evidence = output.evidence ? `evidence: ${output.evidence} · ` : "";
     box.append(top, text, element("p", "facts", `${evidence}${output.tokens} tokens, ${end}`));
     if (!output.text.trim()) text.classList.add("blank");

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, Self, TypeAlias, runtime_checkable
 
 from steergauge.steering.head_steering import HeadSteering
 from steergauge.steering.steering import Steering
 
 AnySteering: TypeAlias = Steering | HeadSteering
+Finish: TypeAlias = Literal["stop", "length", "decided"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,19 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class StopRule:
+    """When a generation may end before its length and its last token, since nothing that follows would matter.
+
+    Attributes:
+        identity: equal identities end equal generations at the same token.
+        holds: of the tokens so far and how many may follow.
+    """
+
+    identity: str
+    holds: Callable[[Sequence[int], int], bool]
+
+
+@dataclass(frozen=True)
 class Decoding:
     """Greedy decoding, or sampling, without a repetition penalty, whatever the checkpoint's own configuration says.
 
@@ -49,10 +63,18 @@ class Decoding:
 
     max_new_tokens: int = 100
     sampling: Sampling | None = None
+    stop: StopRule | None = None
+    """A saving, which an engine may leave out: its generations are then full ones."""
+
+    def in_full(self) -> Self:
+        """The same without a stop rule."""
+        return replace(self, stop=None)
 
     def identity(self) -> dict[str, Any]:
         """What makes two decodings the same one, for content addresses."""
-        common = {"repetition_penalty": 1.0, "max_new_tokens": self.max_new_tokens}
+        common: dict[str, Any] = {"repetition_penalty": 1.0, "max_new_tokens": self.max_new_tokens}
+        if self.stop is not None:
+            common["stop"] = self.stop.identity
         if self.sampling is None:
             return {"strategy": "greedy", **common}
         return {
@@ -75,11 +97,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Generation:
-    """What a model said to one request."""
+    """What a model said to one request.
+
+    Attributes:
+        finish: at a stop token, at the greatest length, or where the request's stop rule held.
+    """
 
     text: str
     tokens: tuple[int, ...]
-    finish: Literal["stop", "length"]
+    finish: Finish
 
 
 class Engine(Protocol):

@@ -5,7 +5,7 @@ from transformers import DynamicCache, PreTrainedConfig
 from transformers.cache_utils import DynamicLayer
 
 # Tokens of room that are added when a layer's is full.
-_ROOM = 64
+ROOM = 64
 
 
 def growing_cache(config: PreTrainedConfig) -> DynamicCache:
@@ -48,7 +48,7 @@ def _written(room: Tensor, length: int, new: Tensor) -> tuple[Tensor, Tensor]:
     """The room with the new tokens in it, larger where it was full, and the part of it that is in use."""
     needed = length + new.shape[-2]
     if room.shape[-2] < needed:
-        larger = new.new_empty((*new.shape[:-2], needed + _ROOM, new.shape[-1]))
+        larger = new.new_empty((*new.shape[:-2], needed + ROOM, new.shape[-1]))
         larger[..., :length, :] = room[..., :length, :]
         room = larger
     room[..., length:needed, :] = new

@@ -131,7 +131,8 @@ class RayEngine:
             if id(steering) not in kept:
                 kept[id(steering)] = steering, self._ray.put(steering)
         rows = [
-            Row(request.prompt, place, request.decoding)
+            # In full: a stop rule holds the tokenizer, and what no rule ended serves a request with one.
+            Row(request.prompt, place, request.decoding.in_full())
             for request, place in zip(wave.requests, steering_of, strict=True)
         ]
         references = [kept[id(steering)][1] for steering in steerings]

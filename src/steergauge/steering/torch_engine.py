@@ -3,6 +3,7 @@
 import gc
 import itertools
 import logging
+import math
 from collections.abc import Iterator, Sequence
 
 import psutil
@@ -13,8 +14,8 @@ from torch import Tensor
 from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.models.size import Shape, shape_of
-from steergauge.steering.engine import Generation, Request, distinct
-from steergauge.steering.growing_cache import growing_cache
+from steergauge.steering.engine import Finish, Generation, Request, distinct
+from steergauge.steering.growing_cache import ROOM, growing_cache
 from steergauge.steering.intervene import intervene
 from steergauge.steering.positions import Positions, steered_tokens
 from steergauge.steering.sampling import Draws
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 # Past this many rows matrix products gain little on a CPU.
 _MOST_ROWS = 256
+# Stop rules are asked whenever a row has written so many tokens more.
+TOKENS_BETWEEN_ASKING = 4
 # Prompt tokens beside the new ones, for the estimate of memory; a longer prompt only makes it tighter.
 _PROMPT_TOKENS = 64
 
@@ -121,14 +124,14 @@ class TorchEngine:
                 del logits  # before the next pass makes its own
                 written = torch.cat([written, chosen[:, None]], dim=1)
                 stopped = torch.isin(chosen, stops)
-                ended = stopped | (limits <= written.shape[1])
+                ended = stopped | (limits <= written.shape[1]) | self._decided(requests, rows, written)
                 if ended.any():
                     self._require_every_token_steered(
                         intervention.steered_tokens[ended],
                         (prompt_tokens - first)[ended] + written.shape[1] - 1,
                     )
                     for row in torch.nonzero(ended).flatten().tolist():
-                        yield int(rows[row]), self._generation(written[row], bool(stopped[row]))
+                        yield int(rows[row]), self._generation(written[row], stopped[row], limits[row])
                     # Rows that have ended leave the batch, so short replies do not wait for long ones.
                     kept = torch.nonzero(~ended).flatten()
                     cache.batch_select_indices(kept)
@@ -148,9 +151,21 @@ class TorchEngine:
             )
         return chosen
 
-    def _generation(self, written: Tensor, stopped: bool) -> Generation:
+    def _decided(self, requests: Sequence[Request], rows: Tensor, written: Tensor) -> Tensor:
+        """Which rows end here by their requests' stop rules, (rows,)."""
+        decided = torch.zeros(len(rows), dtype=torch.bool)
+        tokens = written.shape[1]
+        if tokens % TOKENS_BETWEEN_ASKING == 0:
+            for place, (row, so_far) in enumerate(zip(rows.tolist(), written.tolist(), strict=True)):
+                decoding = requests[row].decoding
+                if decoding.stop is not None:
+                    decided[place] = decoding.stop.holds(so_far, decoding.max_new_tokens - tokens)
+        return decided.to(written.device)
+
+    def _generation(self, written: Tensor, stopped: Tensor, limit: Tensor) -> Generation:
         text = self.model.tokenizer.decode(written, skip_special_tokens=True)
-        return Generation(str(text), tuple(written.tolist()), "stop" if stopped else "length")
+        finish: Finish = "stop" if stopped else "length" if limit <= len(written) else "decided"
+        return Generation(str(text), tuple(written.tolist()), finish)
 
     def _require_every_token_steered(self, steered: Tensor, expected: Tensor) -> None:
         if not torch.equal(steered, expected):
@@ -180,9 +195,11 @@ def _without_prefix(ids: Tensor, mask: Tensor, shared: int) -> tuple[Tensor, Ten
 
 def row_bytes(shape: Shape, element: int, max_new_tokens: int) -> int:
     """What one row takes while it is decoded, in bytes, at `element` bytes a number."""
-    cached = shape.cached * (_PROMPT_TOKENS + max_new_tokens)
-    # Narrowing the cache holds it twice for a moment; logits are held beside their maxima.
-    return element * (2 * cached + 2 * shape.vocabulary + 8 * _PROMPT_TOKENS * shape.width)
+    prompt = (shape.cached + 8 * shape.width) * _PROMPT_TOKENS  # with what a block computes of it
+    written = shape.cached * (_PROMPT_TOKENS + ROOM * math.ceil(max_new_tokens / ROOM))
+    # One block after the other is narrowed, or given more room, and held twice for that moment.
+    written += written // shape.blocks
+    return element * (max(prompt, written) + shape.vocabulary)
 
 
 def rows_that_fit(row: int, free: int) -> int:

@@ -13,6 +13,7 @@ from steergauge.judging.label import Judge
 from steergauge.models.loading import Model
 from steergauge.models.quantization import Quantized
 from steergauge.steering.dose import Dose, Yardsticks, coefficients, equivalents
+from steergauge.steering.engine import StopRule
 from steergauge.steering.head_dose import HeadDose, head_dose
 from steergauge.steering.head_steering import HeadSteering
 from steergauge.steering.rounding import rounding
@@ -62,7 +63,13 @@ def _describe_quantized(quantized: Quantized) -> QuantizationRecord:
 
 
 def describe_protocol(
-    settings: GaugeSettings, judge: Judge, methods: list[str], doses: ChosenDoses, batch_rows: int
+    settings: GaugeSettings,
+    judge: Judge,
+    methods: list[str],
+    doses: ChosenDoses,
+    *,
+    batch_rows: int,
+    stop: StopRule | None,
 ) -> ProtocolRecord:
     """The settings with all that they resolved to; `methods` names imported directions too."""
     return ProtocolRecord(
@@ -80,7 +87,7 @@ def describe_protocol(
         blocks=settings.blocks,
         positions=settings.positions,
         max_new_tokens=settings.max_new_tokens,
-        decoding="greedy, repetition penalty 1.0",
+        decoding="greedy, repetition penalty 1.0" + (f"; ends early: {stop.identity}" if stop else ""),
         judge=f"{judge.name} {judge.version}",
         threshold=settings.threshold,
         random_directions=settings.random_directions,

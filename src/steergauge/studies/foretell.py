@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from functools import cache
 
+import psutil
 import torch
 from pydantic import Field
 
@@ -47,7 +48,10 @@ class Foretold(Record):
     generations: int = Field(description="Outputs; those in the store are not made again.")
     tokens: int = Field(description="New tokens, if every output is as long as it may be.")
     basis: Basis = Field(description="What memory and time rest on.")
-    gibibytes: float | None = Field(description="Weights, keys, values and logits; null without a basis.")
+    gibibytes: float | None = Field(
+        description="The most memory of the process at once: the program, weights, keys, values and logits; on a "
+        "device of its own, without the program. Null without a basis."
+    )
     fits: bool = Field(description="Whether the weights fit the memory that is free; true without a basis.")
     seconds: float | None = Field(description="On this machine; null without a basis.")
 
@@ -83,8 +87,10 @@ def _foretell(part: Work, device: str, batch: int | None, *, is_loaded: bool) ->
         weights, row = size.parameters * element, row_bytes(size.shape, element, part.max_new_tokens)
         left = free_memory(device) - weights
         readings = part.readings + part.readings_a_block * size.shape.blocks
-        rows = min(batch or rows_that_fit(row, max(left, 0)), part.generations or readings)
-        gibibytes, fits = (weights + rows * row) / 2**30, left > 0
+        rows = min(
+            batch or rows_that_fit(row, max(left, 0)), part.largest_stage or part.generations or readings
+        )
+        gibibytes, fits = (_program(device) + weights + rows * row) / 2**30, left > 0
         multiplied = size.parameters - size.looked_up
         read = part.generations * _OWN_PROMPT_TOKENS + readings * _PROMPT_TOKENS
         operations = 2 * (multiplied * tokens + (multiplied - size.head) * read)
@@ -102,6 +108,12 @@ def _foretell(part: Work, device: str, batch: int | None, *, is_loaded: bool) ->
         fits=fits,
         seconds=seconds,
     )
+
+
+@cache
+def _program(device: str) -> int:
+    """What Python and the libraries take of the device's memory before a model is loaded, in bytes."""
+    return 0 if device.startswith("cuda") else int(psutil.Process().memory_info().rss)
 
 
 def _size(model: str) -> tuple[Size | None, Basis]:

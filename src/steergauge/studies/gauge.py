@@ -49,6 +49,7 @@ from steergauge.studies.result import (
 from steergauge.studies.run import Made, Progress, RowsDone, Runner, Silent
 from steergauge.studies.settings import GaugeSettings
 from steergauge.studies.side_by_side import side_by_side
+from steergauge.studies.stopping import stop_rule
 from steergauge.studies.surprise import Surprise, measure_surprise
 from steergauge.studies.verdict import conclude
 
@@ -132,7 +133,9 @@ class _Gauge:
         self.readings, self.given, self.engine, self.cluster = readings, given, engine, cluster
         self.prompts = [prompt.text for prompt in settings.evaluation_set.prompts]
         self.judge: Judge = open_judge(settings.judge, model.device, RowsDone("judging", progress))
-        self.decoding = Decoding(settings.max_new_tokens)
+        # How surprising an output is depends on all of it.
+        stop = None if settings.full or settings.surprise else stop_rule(self.judge, model)
+        self.decoding = Decoding(settings.max_new_tokens, stop=stop)
         self.control = unsteered(len(model.blocks), model.blocks.width)
         self.started, self._clock = datetime.now(UTC), time.monotonic()
 
@@ -188,7 +191,8 @@ class _Gauge:
                 self.judge,
                 [*directions, *([ITI] if found.heads else [])],
                 doses,
-                runner.wave_rows,
+                batch_rows=runner.wave_rows,
+                stop=self.decoding.stop,
             ),
             checks=[Check(name=name, passed=True, detail=detail) for name, detail in checks],
             unsteered=control_record,

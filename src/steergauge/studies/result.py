@@ -244,7 +244,9 @@ class GenerationRecord(Record):
     evidence_end: int | None = Field(default=None, description="Where it ends: the first that it leaves out.")
     text: str = Field(description="The output, verbatim.")
     tokens: int = Field(description="How many tokens the output has.")
-    finish: Literal["stop", "length"] = Field(description="Ended by itself, or at the most new tokens.")
+    finish: Literal["stop", "length", "decided"] = Field(
+        description="Ended by itself, at the most new tokens, or early: its label could no longer change."
+    )
     unsteered_refused: bool = Field(description="The unsteered model refuses this prompt.")
     surprise: float | None = Field(
         default=None, description="Mean −ln p of its tokens under the unsteered model; null unless asked for."

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from steergauge.models.loading import Model
@@ -82,17 +83,20 @@ class Runner:
                 yield [one.request for one in missing]
 
         for number, generations in generate_waves(self._engine, asked_for(), self._count):
-            self._store.add(self.setting, list(zip(waves[number], generations, strict=True)))
+            made = zip(waves[number], generations, strict=True)
+            self._store.add(
+                self.setting, [(self._as_made(one, generation), generation) for one, generation in made]
+            )
             self.made_now += len(generations)
-        kept = self._store.get([one.key for one in addressed])
-        return [Made(one.key, kept[one.key]) for one in addressed]
+        kept = self._kept(addressed)
+        return [kept[one.key] for one in addressed]
 
     def _missing(self, addressed: Sequence[Addressed]) -> Iterator[list[Addressed]]:
         """What is to be made of each wave: looked up when the wave is asked for, so that nothing is made twice."""
         asked: set[str] = set()
         for start in range(0, len(addressed), self.wave_rows):
             wave = addressed[start : start + self.wave_rows]
-            here = self._store.get([one.key for one in wave])
+            here = self._kept(wave)
             missing = {one.key: one for one in wave if one.key not in here and one.key not in asked}
             asked |= missing.keys()
             self._progress.advance(len(wave) - len(missing), 0)
@@ -102,6 +106,27 @@ class Runner:
     def _count(self, generation: Generation) -> None:
         self._progress.advance(1, len(generation.tokens))
 
-    def _address(self, request: Request) -> Addressed:
-        rendered = self._model.template.render(request.prompt)
+    def _kept(self, addressed: Sequence[Addressed]) -> dict[str, Made]:
+        """What the store holds, by the address with the stop rule: in full, or else as far as that rule let it go."""
+        in_full = {one.key: self._in_full(one).key for one in addressed}
+        kept = self._store.get(list(dict.fromkeys([*in_full, *in_full.values()])))
+        return {
+            key: Made(here, kept[here])
+            for key, whole in in_full.items()
+            for here in [whole if whole in kept else key]
+            if here in kept
+        }
+
+    def _as_made(self, one: Addressed, generation: Generation) -> Addressed:
+        """Where it belongs: what no rule ended is the full generation, and every study may use it."""
+        return one if generation.finish == "decided" else self._in_full(one)
+
+    def _in_full(self, one: Addressed) -> Addressed:
+        decoding = one.request.decoding.in_full()
+        if decoding == one.request.decoding:
+            return one
+        return self._address(replace(one.request, decoding=decoding), one.rendered)
+
+    def _address(self, request: Request, rendered: str | None = None) -> Addressed:
+        rendered = rendered or self._model.template.render(request.prompt)
         return Addressed(address(self.setting, request, rendered), request, rendered)

@@ -67,6 +67,9 @@ class GaugeSettings(BaseModel):
     max_new_tokens: int = Field(default=100, ge=1)
     judge: str = DEFAULT_JUDGE
     surprise: bool = Field(default=False, description="Read every output with the unsteered model too.")
+    full: bool = Field(
+        default=False, description="Make every output to its end, also where its label can no longer change."
+    )
     threshold: float = Field(
         default=0.6, gt=0, le=1, description="The coherent refusal rate that counts as steerable."
     )

@@ -161,6 +161,7 @@ class StudySettings(BaseModel):
             "norm_fractions": None if model.doses or self.doses else self.norm_fractions,
             "max_new_tokens": self.max_new_tokens,
             "judge": self.judge,
+            "full": True,  # studies share their outputs, whoever reads them
             "threshold": self.threshold,
             "random_directions": self.random_directions,
             "seed": self.seed,

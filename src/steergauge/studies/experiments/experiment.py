@@ -25,6 +25,9 @@ class Work(Record):
     conditions: int = Field(description="Conditions at most, controls included.")
     generations: int = Field(description="Outputs at most: those in the store are not made again.")
     max_new_tokens: int = Field(description="The most tokens of an output.")
+    largest_stage: int | None = Field(
+        default=None, description="Outputs that may be made in one batch at most; null: all of them."
+    )
     readings: int = Field(default=0, description="Prompts that are read without an answer.")
     readings_a_block: int = Field(
         default=0, description="Prompts that are run for each of the model's blocks, to choose one."
@@ -36,6 +39,7 @@ class Work(Record):
             update={
                 "conditions": self.conditions + conditions,
                 "generations": self.generations + conditions * prompts,
+                "largest_stage": self.largest_stage and max(self.largest_stage, conditions * prompts),
             }
         )
 
@@ -52,11 +56,13 @@ def gauge_work(model: StudiedModel, what: str, settings: GaugeSettings) -> Work:
         steered += blocks * len(settings.head_doses)
     conditions = 1 + steered + settings.random_directions
     contrast = len(settings.contrast_set.positive) + len(settings.contrast_set.negative)
+    prompts = len(settings.evaluation_set.prompts)
     return Work(
         model=model,
         what=what,
         conditions=conditions,
-        generations=conditions * len(settings.evaluation_set.prompts) + contrast,
+        generations=conditions * prompts + contrast,
+        largest_stage=max(prompts + contrast, steered * prompts, settings.random_directions * prompts),
         max_new_tokens=settings.max_new_tokens,
         readings_a_block=sum(selection_readings(method, settings.contrast_set) for method in choosing),
     )
