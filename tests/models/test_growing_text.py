@@ -20,7 +20,7 @@ def made(vocabulary: list[str], decoder: decoders.Decoder, *, tidy: bool = False
     tokenizer = Tokenizer(BPE(vocab=ids, merges=[]))
     tokenizer.decoder = decoder
     tokenizer.add_special_tokens([AddedToken("<end>", special=True)])
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, eos_token="<end>", clean_up_tokenization_spaces=tidy
     )
 
@@ -35,7 +35,7 @@ def of_bytes() -> PreTrainedTokenizerBase:
     """As Qwen's and Llama 3's: each character stands for a byte."""
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-    letters = bytes_to_unicode().values()
+    letters = bytes_to_unicode().values()  # type: ignore[no-untyped-call]
     return made([*letters, "Ġthe", "ðŁĺ"], decoders.ByteLevel())
 
 
@@ -93,7 +93,7 @@ def test_texts_that_are_tidied_or_trimmed_or_of_unknown_decoders_do_not_only_gro
     assert not only_grows(of_pieces(decoders.Strip(" ", 0, 1)))
     assert not only_grows(made(["a"], decoders.WordPiece()))
     bare = Tokenizer(WordPiece(vocab={"[UNK]": 0}, unk_token="[UNK]"))
-    assert not only_grows(PreTrainedTokenizerFast(tokenizer_object=bare))
+    assert not only_grows(PreTrainedTokenizerFast(tokenizer_object=bare))  # type: ignore[no-untyped-call]
 
 
 def test_each_token_has_its_text_by_its_id() -> None:
