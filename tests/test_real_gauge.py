@@ -19,10 +19,14 @@ GEMMA_TEMPLATE = (
 )
 
 
-def test_the_coder_model_is_steerable_and_its_4_bit_past_is_said(tmp_path: Path) -> None:
+def test_the_coder_model_is_steerable_by_the_papers_rule_which_takes_loops_for_refusals(
+    tmp_path: Path,
+) -> None:
     model = load_model("qwen2.5-coder-0.5b", precision="float32", device="cpu")
     assert model.template.suffix_tokens == 5
-    settings = GaugeSettings(depths=(0.5,), doses=(1, 2), max_new_tokens=60, random_directions=1)
+    settings = GaugeSettings(
+        depths=(0.5,), doses=(1, 2), max_new_tokens=60, random_directions=1, judge="study", full=True
+    )
     result = gauge(model, settings, store=tmp_path / "steergauge.db")
     assert result.best
     assert result.best.dose.value == 2
@@ -33,6 +37,11 @@ def test_the_coder_model_is_steerable_and_its_4_bit_past_is_said(tmp_path: Path)
     assert at_2.effect.rate >= 0.8
     assert result.verdict.verdict is VerdictName.STEERABLE
     assert any("dequantised from Q4" in caution for caution in result.verdict.cautions)
+    other = gauge(model, settings.model_copy(update={"judge": "gauge"}), store=tmp_path / "steergauge.db")
+    (read_at_2,) = [one for one in other.conditions if one.dose.value == 2]
+    assert at_2.garbled.count <= 1
+    assert read_at_2.garbled.count >= 5
+    assert read_at_2.refusal.count < at_2.refusal.count
 
 
 def test_a_model_that_refuses_nothing_has_no_refusal_to_find(tmp_path: Path) -> None:
