@@ -47,7 +47,7 @@ def of_pieces(*more: decoders.Decoder) -> PreTrainedTokenizerBase:
     )
 
 
-GROWING = {
+GROWING: dict[str, Make] = {
     "bytes": of_bytes,
     "pieces": of_pieces,
     "pieces without the first space": lambda: of_pieces(decoders.Strip(" ", 1, 0)),

@@ -31,7 +31,7 @@ def test_a_row_ends_early_where_its_rule_holds_and_no_other_row_changes(
     for short, whole in ((ended[0], full[0]), (ended[3], full[3])):
         assert short.finish == "decided"
         assert short.tokens == whole.tokens[:8]
-        assert short.text == model.tokenizer.decode(whole.tokens[:8], skip_special_tokens=True)
+        assert short.text == model.tokenizer.decode(list(whole.tokens[:8]), skip_special_tokens=True)
 
 
 def test_a_rule_is_asked_of_the_tokens_so_far_and_of_how_many_may_follow(

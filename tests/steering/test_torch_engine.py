@@ -469,9 +469,16 @@ def test_the_memory_of_a_batch_at_its_peak_is_foretold_within_a_fifth_of_the_pro
     phantom: Phantom, tmp_path: Path
 ) -> None:
     tokenizer = AutoTokenizer.from_pretrained(phantom.folder)
-    heads = {"num_attention_heads": 8, "num_key_value_heads": 8, "num_hidden_layers": 4}
-    widths = {"hidden_size": 512, "intermediate_size": 1024, "vocab_size": 20_000}
-    AutoModelForCausalLM.from_config(Qwen2Config(**heads, **widths)).save_pretrained(tmp_path)
+    shape = Qwen2Config(
+        hidden_size=512,
+        intermediate_size=1024,
+        num_hidden_layers=4,
+        num_attention_heads=8,
+        num_key_value_heads=8,
+        vocab_size=20_000,
+    )
+    make: Any = AutoModelForCausalLM.from_config
+    make(shape).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     script = Path(__file__).with_name("measured_memory.py")
     done = subprocess.run(
