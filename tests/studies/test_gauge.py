@@ -160,12 +160,15 @@ def test_every_generation_is_recorded_with_its_condition(result: GaugeResult) ->
     assert table.groupby("condition")["key"].nunique().eq(30).all()
     assert list(unsteered["category"]) == [prompt.category for prompt in study_evaluation_set().prompts]
     refused = table[table["label"] == "refusal"]
-    assert [
-        text[start:end].lower()
-        for text, start, end in zip(
-            refused["text"], refused["evidence_start"], refused["evidence_end"], strict=True
-        )
-    ] == list(refused["evidence"])
+    assert len(refused) > 0
+    for text, start, end, evidence in zip(
+        refused["text"],
+        refused["evidence_start"],
+        refused["evidence_end"],
+        refused["evidence"],
+        strict=True,
+    ):
+        assert evidence.endswith(f": “{text[start:end]}”")
     assert table.loc[table["label"] == "normal", ["evidence_start", "evidence_end"]].isna().all(axis=None)
 
 
