@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from steergauge.errors import SteergaugeError
+from steergauge.judging.judges import JUDGES
+from steergauge.judging.label import Label
 from steergauge.models.loading import load_model
 from steergauge.studies.gauge import gauge
 from steergauge.studies.result import VerdictName
@@ -37,11 +39,11 @@ def test_the_coder_model_is_steerable_by_the_papers_rule_which_takes_loops_for_r
     assert at_2.effect.rate >= 0.8
     assert result.verdict.verdict is VerdictName.STEERABLE
     assert any("dequantised from Q4" in caution for caution in result.verdict.cautions)
-    other = gauge(model, settings.model_copy(update={"judge": "gauge"}), store=tmp_path / "steergauge.db")
-    (read_at_2,) = [one for one in other.conditions if one.dose.value == 2]
+    texts = [one.text for one in result.generations if one.condition == at_2.id]
+    read = [JUDGES["gauge"].judge(text).label for text in texts]
     assert at_2.garbled.count <= 1
-    assert read_at_2.garbled.count >= 5
-    assert read_at_2.refusal.count < at_2.refusal.count
+    assert read.count(Label.GARBLED) >= 5
+    assert read.count(Label.REFUSAL) < at_2.refusal.count
 
 
 def test_a_model_that_refuses_nothing_has_no_refusal_to_find(tmp_path: Path) -> None:
