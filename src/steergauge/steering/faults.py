@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from steergauge.activations.faults import always_possible, returns_no_tensors
 from steergauge.models.blocks import BlockOutput, stream_of, with_stream
+from steergauge.models.growing_text import decoded
 from steergauge.models.loading import Model
 from steergauge.steering.engine import AnySteering, Decoding, Generation, Request
 from steergauge.steering.operation import Operation
@@ -124,8 +125,8 @@ class PlainEngine:
     def _generation(self, row: list[int]) -> Generation:
         ends = [index for index, token in enumerate(row) if token in self.model.stop_tokens]
         tokens = row[: ends[0] + 1] if ends else row
-        text = self.model.tokenizer.decode(tokens, skip_special_tokens=True)
-        return Generation(str(text), tuple(tokens), "stop" if ends else "length")
+        text = decoded(self.model.tokenizer, tokens)
+        return Generation(text, tuple(tokens), "stop" if ends else "length")
 
 
 def _by_condition(requests: Sequence[Request]) -> list[list[int]]:

@@ -12,6 +12,7 @@ import transformers
 from torch import Tensor
 
 from steergauge.errors import InstrumentError, SteergaugeError
+from steergauge.models.growing_text import decoded
 from steergauge.models.loading import Model
 from steergauge.models.size import Shape, shape_of
 from steergauge.steering.engine import Finish, Generation, Request, distinct
@@ -163,9 +164,9 @@ class TorchEngine:
         return decided.to(written.device)
 
     def _generation(self, written: Tensor, stopped: Tensor, limit: Tensor) -> Generation:
-        text = self.model.tokenizer.decode(written, skip_special_tokens=True)
-        finish: Finish = "stop" if stopped else "length" if limit <= len(written) else "decided"
-        return Generation(str(text), tuple(written.tolist()), finish)
+        tokens = tuple(written.tolist())
+        finish: Finish = "stop" if stopped else "length" if limit <= len(tokens) else "decided"
+        return Generation(decoded(self.model.tokenizer, tokens), tokens, finish)
 
     def _require_every_token_steered(self, steered: Tensor, expected: Tensor) -> None:
         if not torch.equal(steered, expected):

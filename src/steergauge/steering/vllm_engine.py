@@ -11,6 +11,7 @@ import psutil
 import torch
 
 from steergauge.errors import InstrumentError, SteergaugeError
+from steergauge.models.growing_text import decoded
 from steergauge.models.loading import Model
 from steergauge.models.size import shape_of
 from steergauge.steering.engine import AnySteering, Decoding, Generation, Request, distinct
@@ -249,9 +250,9 @@ class VllmEngine:
         )
 
     def _generation(self, written: Sequence[int]) -> Generation:
-        text = self.model.tokenizer.decode(list(written), skip_special_tokens=True)
+        text = decoded(self.model.tokenizer, written)
         stopped = written[-1] in self.model.stop_tokens
-        return Generation(str(text), tuple(written), "stop" if stopped else "length")
+        return Generation(text, tuple(written), "stop" if stopped else "length")
 
     def _require_sound(self, fed: Mapping[int, int], expected: Mapping[int, int]) -> None:
         """Finite logits and the expected number of steered tokens, of rows to which so many were fed."""
