@@ -60,6 +60,15 @@ def test_a_quantised_model_runs_in_torch_or_not_at_all(monkeypatch: pytest.Monke
         choose_engine("vllm", "cuda", quantized=True)
 
 
+@pytest.mark.parametrize("asked", ["torch", "auto"])
+def test_only_vllm_runs_on_several_devices(asked: str) -> None:
+    with pytest.raises(SteergaugeError, match=r"--tensor-parallel 2: only vllm .* --engine vllm"):
+        choose_engine(asked, "cpu", tensor_parallel=2)
+    with pytest.raises(SteergaugeError, match="--tensor-parallel 0: give 1 or more"):
+        choose_engine("vllm", "cpu", tensor_parallel=0)
+    assert choose_engine("vllm", "cpu", tensor_parallel=2).tensor_parallel == 2
+
+
 def test_torch_runs_as_it_is(phantom_model: Model) -> None:
     with running_engine(EngineChoice(EngineName.TORCH, ""), phantom_model, 7, 5) as engine:
         assert isinstance(engine, TorchEngine)

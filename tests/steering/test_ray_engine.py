@@ -135,11 +135,11 @@ def test_what_an_engine_refuses_on_a_worker_comes_back_as_itself(model: Model, c
 def test_a_model_that_no_node_has_room_for_is_an_error_that_says_what_it_takes(cluster: RayCluster) -> None:
     import ray
 
-    load = Load("large", "float32", "", "", "cpu", EngineName.TORCH, 1, 1, 0, {})
+    load = Load("large", "float32", "", "", "cpu", TORCH, 1, 1, 0, {})
     with pytest.raises(
         SteergaugeError, match=r"no node .* room for large .* 2048.0 GiB .* 1 CPU, 0 GPU, 1.0"
     ):
-        Pool(ray, load, Needs("cpu", 0, 1, 2 << 40), {})
+        Pool(ray, load, Needs("cpu", 0, 1, 2 << 40))
 
 
 def test_a_process_joins_one_cluster(cluster: RayCluster) -> None:

@@ -1,5 +1,6 @@
 """Where workers have room."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from steergauge.errors import SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.models.size import measure_size
-from steergauge.steering.engines import EngineName
+from steergauge.steering.engines import EngineChoice, EngineName
 from steergauge.steering.ray_places import Needs, find_places, needs_of
 
 GIB = 2**30
@@ -49,7 +50,7 @@ def test_a_node_that_is_dead_or_gives_no_processor_takes_none() -> None:
 
 def test_a_worker_takes_the_weights_the_rows_and_for_vllm_the_weights_of_both(phantom_model: Model) -> None:
     def memory(engine: EngineName, rows: int) -> int:
-        return needs_of(phantom_model, engine, rows, 100, threads=1, devices=1).memory
+        return needs_of(phantom_model, EngineChoice(engine, ""), rows, 100, threads=1).memory
 
     weights = 4 * measure_size(phantom_model.checkpoint.folder).parameters
     torch = memory(EngineName.TORCH, 1)
@@ -58,6 +59,11 @@ def test_a_worker_takes_the_weights_the_rows_and_for_vllm_the_weights_of_both(ph
     assert torch > weights
 
 
-def test_the_torch_engine_takes_no_group_of_gpus(phantom_model: Model) -> None:
-    with pytest.raises(SteergaugeError, match="only vllm runs on 2 together"):
-        needs_of(phantom_model, EngineName.TORCH, 1, 1, threads=1, devices=2)
+def test_a_worker_takes_as_many_gpus_as_a_matrix_is_split_over_and_is_not_split_over_cpus(
+    phantom_model: Model,
+) -> None:
+    choice = EngineChoice(EngineName.VLLM, "", 2)
+    on_cuda = dataclasses.replace(phantom_model, device="cuda")
+    assert needs_of(on_cuda, choice, 1, 1, threads=1).devices == 2
+    with pytest.raises(SteergaugeError, match="--tensor-parallel on a Ray cluster is for GPUs"):
+        needs_of(phantom_model, choice, 1, 1, threads=1)

@@ -5,7 +5,7 @@ import pytest
 from steergauge.errors import SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.steering import ray_worker
-from steergauge.steering.engines import EngineName
+from steergauge.steering.engines import EngineChoice, EngineName
 from steergauge.steering.ray_worker import Load, NoRoomError, Worker, package_versions
 
 
@@ -16,7 +16,7 @@ def load(model: Model) -> Load:
         template=model.template.source,
         fingerprint=model.fingerprint,
         device="cpu",
-        engine=EngineName.TORCH,
+        engine=EngineChoice(EngineName.TORCH, ""),
         wave_rows=4,
         max_new_tokens=5,
         memory=0,
@@ -27,12 +27,12 @@ def load(model: Model) -> Load:
 def test_a_worker_of_another_package_is_refused(phantom_model: Model) -> None:
     other = {**package_versions(), "transformers": "4.0.0"}
     with pytest.raises(SteergaugeError, match=r"transformers is .* there and 4\.0\.0 where the study runs"):
-        Worker().start(load(phantom_model)._replace(versions=other), 1, {})
+        Worker().start(load(phantom_model)._replace(versions=other), 1)
 
 
 def test_a_worker_with_other_weights_is_refused(phantom_model: Model) -> None:
     with pytest.raises(SteergaugeError, match="another model there"):
-        Worker().start(load(phantom_model)._replace(fingerprint="other"), 1, {})
+        Worker().start(load(phantom_model)._replace(fingerprint="other"), 1)
 
 
 def test_a_device_with_too_little_memory_is_told_before_the_model_is_loaded(
@@ -40,4 +40,4 @@ def test_a_device_with_too_little_memory_is_told_before_the_model_is_loaded(
 ) -> None:
     monkeypatch.setattr(ray_worker, "free_memory", lambda _: 3 << 30)
     with pytest.raises(NoRoomError, match=r"3\.0 GiB are free"):
-        Worker().start(load(phantom_model)._replace(device="cuda", memory=4 << 30), 1, {})
+        Worker().start(load(phantom_model)._replace(device="cuda", memory=4 << 30), 1)

@@ -133,6 +133,18 @@ def test_scheduling_changes_no_text(
     assert bool(preempted) is ("num_gpu_blocks_override" in options)
 
 
+def test_a_matrix_split_over_two_ranks_gives_the_same_text(models: dict[str, Model]) -> None:
+    requests = mixed()
+    engine = VllmEngine(models["qwen2"], options={"tensor_parallel_size": 2})
+    try:
+        assert generations(engine, requests) == run(models["qwen2"], requests)
+        assert engine.version.endswith(
+            ", split over 2)"
+        )  # in float32 alone are the texts sure to be the same
+    finally:
+        engine.close()
+
+
 def test_each_wave_has_its_own_steerings(engine: VllmEngine) -> None:
     waves = [
         [

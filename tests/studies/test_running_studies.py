@@ -8,8 +8,10 @@ import pytest
 import torch
 from records import PROMPTS
 
+from steergauge.errors import SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.models.phantom import Phantom
+from steergauge.steering import vllm_engine
 from steergauge.store import Store
 from steergauge.studies.bench import Bench
 from steergauge.studies.measurements import Rate
@@ -181,6 +183,23 @@ def test_the_bench_measures_once_and_refuses_a_label_for_two_gauges(
         assert list(bench.gauges) == ["first", "second"]
         with pytest.raises(ValueError, match="two gauges of a study have the label 'first'"):
             bench.gauge("first", model, asked.gauge_settings(model, seed=1))
+
+
+@pytest.mark.parametrize(("engine", "devices"), [("vllm", 1), ("auto", 2)])
+@pytest.mark.parametrize("name", ["sampling", "tooling"])
+def test_a_study_that_torch_alone_can_run_refuses_another_engine_before_it_measures(
+    name: str, engine: str, devices: int, store_path: Path
+) -> None:
+    with pytest.raises(SteergaugeError, match=r"this study .*, which vllm does not: use --engine torch"):
+        run_study(read_study(name), store=store_path, engine=engine, tensor_parallel=devices)
+
+
+def test_a_studys_gauges_run_in_the_engine_that_was_asked_for(
+    models: Mapping[str, Model], store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vllm_engine, "is_installed", lambda: False)
+    with pytest.raises(SteergaugeError, match="the engine vllm is not installed"):
+        run_study(settings("depth", doses=(3.2,)), store=store_path, models=models, engine="vllm")
 
 
 def test_a_model_of_the_bench_is_given_by_its_label_and_else_loaded_one_at_a_time(

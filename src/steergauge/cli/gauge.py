@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from steergauge.cli.options import PRECISION, RAY, load, numbers, told_written
+from steergauge.cli.options import (
+    ENGINE,
+    PRECISION,
+    RAY,
+    TENSOR_PARALLEL,
+    Engine,
+    load,
+    numbers,
+    told_written,
+)
 
 
 class Unit(StrEnum):
@@ -17,14 +26,6 @@ class Unit(StrEnum):
     RELATIVE = "relative"
     SEPARATION = "separation"
     CLAMP = "clamp"
-
-
-class Engine(StrEnum):
-    """What runs the model."""
-
-    AUTO = "auto"
-    TORCH = "torch"
-    VLLM = "vllm"
 
 
 class Blocks(StrEnum):
@@ -94,9 +95,8 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
     batch: Annotated[int | None, typer.Option(help="Rows of a batch. Default: what fits memory.")] = None,
     precision: Annotated[str, typer.Option(help=PRECISION)] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    engine: Annotated[
-        Engine, typer.Option(help="What generates. auto: vllm where it is installed, on CUDA; else torch.")
-    ] = Engine.AUTO,
+    engine: Annotated[Engine, typer.Option(help=ENGINE)] = Engine.AUTO,
+    tensor_parallel: Annotated[int, typer.Option(help=TENSOR_PARALLEL)] = 1,
     ray: Annotated[str | None, typer.Option(help=RAY)] = None,
     template: Annotated[
         Path | None, typer.Option(help="Jinja chat template in place of the model's.")
@@ -153,7 +153,15 @@ def gauge(  # noqa: PLR0917 - each is an option of the command line
         with SweepProgress() as progress:
             from steergauge.studies.gauge import gauge as run
 
-            result = run(loaded, settings, store=opened, progress=progress, engine=engine.value, ray=ray)
+            result = run(
+                loaded,
+                settings,
+                store=opened,
+                progress=progress,
+                engine=engine.value,
+                tensor_parallel=tensor_parallel,
+                ray=ray,
+            )
     render(result, Console())
     write_html(result, page)
     written = [page]

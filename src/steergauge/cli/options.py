@@ -1,5 +1,6 @@
 """What several commands take or do: options as values, a model by its name."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,20 @@ PRECISION = (
     "auto, float32, bfloat16, float16, or a quantisation such as nf4-bitsandbytes: docs/models.md lists them."
 )
 
+TENSOR_PARALLEL = "Devices that vllm splits each matrix over."
+
 RAY = "Make the outputs on a Ray cluster: auto, HOST:PORT or local (docs/cluster.md)."
+
+
+class Engine(StrEnum):
+    """What runs the model; told in `--help` without importing what runs it."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    VLLM = "vllm"
+
+
+ENGINE = "What generates. auto: vllm where it is installed, on CUDA; else torch."
 
 
 def load(model: str, precision: str, device: str, template: Path | None = None) -> "Model":

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from steergauge.cli.options import RAY, quiet_transformers, told_written
+from steergauge.cli.options import ENGINE, RAY, TENSOR_PARALLEL, Engine, quiet_transformers, told_written
 from steergauge.errors import SteergaugeError
 
 
@@ -16,6 +16,8 @@ def study(  # noqa: PLR0917 - each is an option of the command line
     models: Annotated[str | None, typer.Option(help="Models in place of the file's, with commas.")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(help="Length of an output.")] = None,
     judge: Annotated[str | None, typer.Option(help="Who reads the outputs.")] = None,
+    engine: Annotated[Engine, typer.Option(help=ENGINE)] = Engine.AUTO,
+    tensor_parallel: Annotated[int, typer.Option(help=TENSOR_PARALLEL)] = 1,
     ray: Annotated[str | None, typer.Option(help=RAY)] = None,
     store: Annotated[Path, typer.Option(help="Where generations are kept.")] = Path("steergauge.db"),
     out: Annotated[
@@ -52,6 +54,13 @@ def study(  # noqa: PLR0917 - each is an option of the command line
     from steergauge.report.terminal import SweepProgress
 
     with SweepProgress() as progress:
-        result = run_study(settings, store=store, progress=progress, ray=ray)
+        result = run_study(
+            settings,
+            store=store,
+            progress=progress,
+            engine=engine.value,
+            tensor_parallel=tensor_parallel,
+            ray=ray,
+        )
     render_study(result, Console())
     told_written(write_study(result, out or Path(f"study-{Path(name).stem}")))

@@ -1,9 +1,9 @@
 """The engines by name, and which one runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from steergauge.errors import SteergaugeError, nearest
 from steergauge.models.loading import Model
@@ -21,20 +21,22 @@ class EngineName(StrEnum):
 
 
 class EngineChoice(NamedTuple):
-    """An engine and why it runs."""
+    """An engine, why it runs, and over how many devices it splits each matrix: more than one for vllm alone."""
 
     name: EngineName
     why: str
+    tensor_parallel: int = 1
 
 
 def choose_engine(
-    asked: str, device: str, *, steers_heads: bool = False, quantized: bool = False
+    asked: str, device: str, *, tensor_parallel: int = 1, steers_heads: bool = False, quantized: bool = False
 ) -> EngineChoice:
     """Which engine runs a model: for `auto`, vllm where it is installed and the model is on CUDA, else torch.
 
     Args:
         asked: a name.
         device: the model's.
+        tensor_parallel: devices that each matrix is to be split over.
         steers_heads: whether single attention heads are to be steered, which vllm does not do.
         quantized: whether the model was quantised when it was loaded: vllm would load it as it was before.
 
@@ -43,6 +45,19 @@ def choose_engine(
     """
     if asked not in list(EngineName):
         raise SteergaugeError(f"no engine {asked!r}; {nearest(asked, list(EngineName))}")
+    if tensor_parallel < 1:
+        raise SteergaugeError(f"--tensor-parallel {tensor_parallel}: give 1 or more")
+    name, why = _chosen(asked, device, steers_heads=steers_heads, quantized=quantized)
+    if tensor_parallel > 1 and name is EngineName.TORCH:
+        raise SteergaugeError(
+            f"--tensor-parallel {tensor_parallel}: only vllm runs on several devices together, and torch was chosen "
+            f"({why}); use --engine vllm, or leave it out"
+        )
+    return EngineChoice(name, why, tensor_parallel)
+
+
+def _chosen(asked: str, device: str, *, steers_heads: bool, quantized: bool) -> tuple[EngineName, str]:
+    """An engine's name and why it is chosen."""
     heads = "iti steers single attention heads, which vllm does not do"
     weights = "vllm would load the weights as they were before they were quantised"
     if asked == EngineName.VLLM and steers_heads:
@@ -50,16 +65,14 @@ def choose_engine(
     if asked == EngineName.VLLM and quantized:
         raise SteergaugeError(f"{weights}: use --engine torch, or a --precision without quantisation")
     if asked != EngineName.AUTO:
-        return EngineChoice(EngineName(asked), "asked for")
+        return EngineName(asked), "asked for"
     if steers_heads or quantized:
-        return EngineChoice(EngineName.TORCH, heads if steers_heads else weights)
+        return EngineName.TORCH, heads if steers_heads else weights
     if not device.startswith("cuda"):
-        return EngineChoice(EngineName.TORCH, f"the reference; the model is on {device}, not on CUDA")
+        return EngineName.TORCH, f"the reference; the model is on {device}, not on CUDA"
     if not is_installed():
-        return EngineChoice(
-            EngineName.TORCH, "the reference; vllm, which is faster on CUDA, is not installed"
-        )
-    return EngineChoice(EngineName.VLLM, "it is installed and the model is on CUDA")
+        return EngineName.TORCH, "the reference; vllm, which is faster on CUDA, is not installed"
+    return EngineName.VLLM, "it is installed and the model is on CUDA"
 
 
 class Cluster(Protocol):
@@ -79,7 +92,6 @@ def running_engine(
     wave_rows: int | None,
     max_new_tokens: int,
     *,
-    options: Mapping[str, Any] | None = None,
     cluster: Cluster | None = None,
 ) -> Iterator[Engine]:
     """The engine while the context is open.
@@ -89,7 +101,6 @@ def running_engine(
         model: what it runs.
         wave_rows: rows of a wave; None for the engine's own.
         max_new_tokens: for the estimate of memory.
-        options: what else vLLM takes.
         cluster: where it runs; None: in this process.
 
     Raises:
@@ -101,7 +112,7 @@ def running_engine(
     if choice.name is EngineName.TORCH:
         yield TorchEngine(model, wave_rows, max_new_tokens)
         return
-    engine = VllmEngine(model, wave_rows, max_new_tokens, options)
+    engine = VllmEngine(model, wave_rows, max_new_tokens, {"tensor_parallel_size": choice.tensor_parallel})
     try:
         yield engine
     finally:

@@ -40,13 +40,12 @@ class RayCluster:
     Args:
         address: `auto` for the cluster that this process has joined or this machine is a node of, `HOST:PORT` of
             its head, or `local` for one of this machine alone, which ends with it.
-        devices: GPUs of each worker; more than one for vllm alone, which then splits each matrix over them.
 
     Raises:
         SteergaugeError: Ray is not installed, or there is no such cluster.
     """
 
-    def __init__(self, address: str, devices: int = 1) -> None:
+    def __init__(self, address: str) -> None:
         if address not in ("auto", "local") and not _HOST_AND_PORT.fullmatch(address):
             raise SteergaugeError(
                 f"a Ray cluster is auto, local or HOST:PORT, not {address!r}; the study itself runs on a node of the "
@@ -54,7 +53,7 @@ class RayCluster:
             )
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        self.address, self._devices = address, devices
+        self.address = address
         self._ray = require_extra("ray", "ray", "a Ray cluster")
         self._joined_here = not self._ray.is_initialized()
         self._pool: Pool | None = None
@@ -87,21 +86,19 @@ class RayCluster:
         Raises:
             SteergaugeError: no node has room for it, or a node has other packages or other weights.
         """
-        kind = (model.fingerprint, model.device, choice.name, wave_rows, max_new_tokens)
+        kind = (model.fingerprint, model.device, choice, wave_rows, max_new_tokens)
         if choice.name is EngineName.TORCH:
             rows = TorchEngine(model, wave_rows, max_new_tokens).wave_rows
         else:
             rows = wave_rows or MOST_ROWS
         if self._pool is None or self._made_for != kind:
             self._dismiss()  # first: two models may not fit
-            self._pool = self._new_pool(choice.name, model, rows, max_new_tokens)
+            self._pool = self._new_pool(choice, model, rows, max_new_tokens)
             self._made_for = kind
         return RayEngine(self._ray, self._pool, rows)
 
-    def _new_pool(self, engine: EngineName, model: Model, rows: int, max_new_tokens: int) -> Pool:
-        needs = needs_of(
-            model, engine, rows, max_new_tokens, threads=torch.get_num_threads(), devices=self._devices
-        )
+    def _new_pool(self, choice: EngineChoice, model: Model, rows: int, max_new_tokens: int) -> Pool:
+        needs = needs_of(model, choice, rows, max_new_tokens, threads=torch.get_num_threads())
         load = Load(
             model=model.name,
             precision="/".join(
@@ -110,14 +107,13 @@ class RayCluster:
             template=model.template.source,
             fingerprint=model.fingerprint,
             device=needs.device,
-            engine=engine,
+            engine=choice,
             wave_rows=rows,
             max_new_tokens=max_new_tokens,
             memory=needs.memory,
             versions=package_versions(),
         )
-        options = {"tensor_parallel_size": self._devices} if self._devices > 1 else {}
-        return Pool(self._ray, load, needs, options)
+        return Pool(self._ray, load, needs)
 
     def describe(self) -> dict[str, str]:
         """What ran where, for a result."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from steergauge.errors import SteergaugeError
 from steergauge.models.loading import Model
 from steergauge.models.size import measure_size
-from steergauge.steering.engines import EngineName
+from steergauge.steering.engines import EngineChoice, EngineName
 from steergauge.steering.torch_engine import row_bytes
 
 # What a worker's process takes before it loads a model: Python, torch and transformers.
@@ -45,38 +45,39 @@ class Place(NamedTuple):
     threads: int
 
 
-def needs_of(
-    model: Model, engine: EngineName, rows: int, max_new_tokens: int, *, threads: int, devices: int
-) -> Needs:
+def needs_of(model: Model, choice: EngineChoice, rows: int, max_new_tokens: int, *, threads: int) -> Needs:
     """What a worker takes that runs a model as the driver does.
 
     Args:
         model: the driver's.
-        engine: what runs it.
+        choice: the engine that runs it.
         rows: of a wave.
         max_new_tokens: of the longest generation.
         threads: that torch computes with on a CPU.
-        devices: GPUs of each worker.
 
     Raises:
-        SteergaugeError: the model is on a device that Ray does not hand out, or the engine runs on one device alone.
+        SteergaugeError: the model is on a device that Ray does not hand out, or is to be split over several CPUs.
     """
     kind = model.device.partition(":")[0]
     if kind not in ("cpu", "cuda"):
         raise SteergaugeError(
             f"a Ray cluster has CPUs and GPUs, and the model is on {kind}: use --device cpu"
         )
-    if devices > 1 and engine is not EngineName.VLLM:
-        raise SteergaugeError(f"the engine {engine} runs on one device; only vllm runs on {devices} together")
+    if kind == "cpu" and choice.tensor_parallel > 1:
+        raise SteergaugeError(
+            "--tensor-parallel on a Ray cluster is for GPUs: a worker on a CPU takes more threads instead "
+            "(OMP_NUM_THREADS)"
+        )
+    doubled = choice.name is EngineName.VLLM
     size, element = measure_size(model.checkpoint.folder), model.precision.dtype.itemsize
     # Quantised models are loaded in their precision first; vllm runs beside a model that it is checked against.
-    weights = size.parameters * element * (2 if engine is EngineName.VLLM else 1)
+    weights = size.parameters * element * (2 if doubled else 1)
     # vllm shares out what memory there is among the rows of a wave; one has to fit.
-    held = 1 if engine is EngineName.VLLM else rows
+    held = 1 if doubled else rows
     memory = weights + held * row_bytes(size.shape, element, max_new_tokens)
     if kind == "cpu":
         return Needs(kind, 0, threads, memory + _PROCESS)
-    return Needs(kind, devices, 1, memory)
+    return Needs(kind, choice.tensor_parallel, 1, memory)
 
 
 def find_places(nodes: Sequence[Mapping[str, Any]], needs: Needs) -> list[Place]:

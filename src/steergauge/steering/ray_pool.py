@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -34,14 +34,13 @@ class Pool:
         ray: the module, connected.
         load: what each loads and runs.
         needs: what each takes.
-        options: of vLLM.
 
     Raises:
         SteergaugeError: no node has room, or the first worker cannot do the work.
     """
 
-    def __init__(self, ray: Any, load: Load, needs: Needs, options: Mapping[str, object]) -> None:
-        self._ray, self._load, self._needs, self._options = ray, load, needs, options
+    def __init__(self, ray: Any, load: Load, needs: Needs) -> None:
+        self._ray, self._load, self._needs = ray, load, needs
         self._remote = ray.remote(Worker)
         self._starting: dict[Any, Member] = {}
         self._idle: list[Member] = []
@@ -161,7 +160,7 @@ class Pool:
             max_restarts=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(place.node, soft=False),
         ).remote()
-        self._starting[actor.start.remote(self._load, place.threads, self._options)] = Member(place, actor)
+        self._starting[actor.start.remote(self._load, place.threads)] = Member(place, actor)
 
     def _settle(self, reference: Any) -> None:
         """Takes in a worker that has started, or failed to."""

@@ -13,7 +13,7 @@ from steergauge.errors import SteergaugeError
 from steergauge.models.loading import Model, load_model
 from steergauge.steering.checks import prober
 from steergauge.steering.engine import AnySteering, Decoding, Engine, Generation, Request
-from steergauge.steering.engines import EngineChoice, EngineName, running_engine
+from steergauge.steering.engines import EngineChoice, running_engine
 from steergauge.steering.probe import Probe
 from steergauge.steering.torch_engine import free_memory
 
@@ -31,7 +31,7 @@ class Load(NamedTuple):
         template: the chat template's source.
         fingerprint: of the driver's model, which the worker's must have.
         device: `cpu` or `cuda`.
-        engine: which one; never `auto`.
+        engine: which one.
         wave_rows: rows of a wave.
         max_new_tokens: of the longest generation.
         memory: bytes of the device that all this takes.
@@ -43,7 +43,7 @@ class Load(NamedTuple):
     template: str
     fingerprint: str
     device: str
-    engine: EngineName
+    engine: EngineChoice
     wave_rows: int
     max_new_tokens: int
     memory: int
@@ -82,13 +82,12 @@ class Worker:
         self._model: Model
         self._engine: Engine
 
-    def start(self, load: Load, threads: int, options: Mapping[str, object]) -> Identity:
+    def start(self, load: Load, threads: int) -> Identity:
         """Loads the model and opens the engine.
 
         Args:
             load: what is loaded and run.
             threads: that torch computes with on a CPU.
-            options: of vLLM.
 
         Raises:
             NoRoomError: the device has too little memory.
@@ -105,9 +104,8 @@ class Worker:
                 f"{load.model} is another model there (weights {model.checkpoint.digest[:12]}, from "
                 f"{model.checkpoint.source}): give every node the same files"
             )
-        choice = EngineChoice(load.engine, "the driver's")
         self._engine = self._open.enter_context(
-            running_engine(choice, model, load.wave_rows, load.max_new_tokens, options=options)
+            running_engine(load.engine, model, load.wave_rows, load.max_new_tokens)
         )
         self._model = model
         return Identity(self._engine.name, self._engine.version)

@@ -74,6 +74,10 @@ class VllmEngine:
             )
         os.environ.update(_ENVIRONMENT)
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        ranks = int((options or {}).get("tensor_parallel_size", 1))
+        if ranks > 1:
+            # On a CPU, vLLM would bind each rank to a memory node of its own, of which most machines have one.
+            os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
         import vllm  # noqa: PLC0415 - heavy, and there only with its extra
         from vllm.platforms import current_platform  # noqa: PLC0415
 
@@ -85,7 +89,9 @@ class VllmEngine:
                 "--engine torch"
             )
         self.model = model
-        self.version = f"1 (vllm {vllm.__version__}, torch {torch.__version__})"
+        # Parts of a product are added up in another order where it is split.
+        split = f", split over {ranks}" if ranks > 1 else ""
+        self.version = f"1 (vllm {vllm.__version__}, torch {torch.__version__}{split})"
         self.wave_rows = wave_rows or MOST_ROWS
         self._sampling = vllm.SamplingParams
         self._waves = 0

@@ -8,8 +8,10 @@ from importlib.metadata import version
 from typing import Any
 
 from steergauge.directions.importing import ImportedDirection
+from steergauge.errors import SteergaugeError
 from steergauge.models.loading import Model, load_model
 from steergauge.models.precision import resolve_device
+from steergauge.steering.engines import EngineChoice, EngineName
 from steergauge.steering.ray_cluster import RayCluster
 from steergauge.store import Store
 from steergauge.studies import provenance
@@ -29,6 +31,8 @@ class Bench:
         device: as `load_model` takes it.
         progress: is told how each gauge goes on.
         models: loaded models by their labels, which are taken in place of loading them.
+        engine: what generates, as `gauge` takes it.
+        tensor_parallel: devices that it splits each matrix over.
         cluster: where outputs are made; None: here.
     """
 
@@ -38,9 +42,13 @@ class Bench:
         device: str = "auto",
         progress: Progress | None = None,
         models: Mapping[str, Model] | None = None,
+        *,
+        engine: str = "auto",
+        tensor_parallel: int = 1,
         cluster: RayCluster | None = None,
     ) -> None:
-        self.store, self.progress, self.cluster = store, progress or Silent(), cluster
+        self.store, self.progress = store, progress or Silent()
+        self._engine, self._tensor_parallel, self.cluster = engine, tensor_parallel, cluster
         self.started, self._clock = datetime.now(UTC), time.monotonic()
         self._device, self._given = device, models or {}
         self.readings = Readings()
@@ -104,12 +112,29 @@ class Bench:
                 progress=_Labelled(label, self.progress),
                 readings=self.readings,
                 given=given,
+                engine=self._engine,
+                tensor_parallel=self._tensor_parallel,
                 ray=self.cluster,
             )
         found = self._measured[key]
         if self.gauges.setdefault(label, found) is not found:
             raise ValueError(f"two gauges of a study have the label {label!r}")
         return found
+
+    def torch_engine(self, why: str) -> EngineChoice:
+        """The torch engine, for what no other does.
+
+        Args:
+            why: none other does it, after "this study".
+
+        Raises:
+            SteergaugeError: another one was asked for.
+        """
+        if self._engine == EngineName.VLLM or self._tensor_parallel > 1:
+            raise SteergaugeError(
+                f"this study {why}, which vllm does not: use --engine torch, without --tensor-parallel"
+            )
+        return EngineChoice(EngineName.TORCH, f"this study {why}")
 
     def provenance(self) -> dict[str, Any]:
         """Versions, hardware and times, for the result."""

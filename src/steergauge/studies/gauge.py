@@ -67,6 +67,7 @@ def gauge(
     readings: Readings | None = None,
     given: Mapping[str, ImportedDirection] | None = None,
     engine: str = "auto",
+    tensor_parallel: int = 1,
     ray: RayCluster | str | None = None,
 ) -> GaugeResult:
     """Measures how steerable a model is by the study's protocol (paper, section 3).
@@ -79,6 +80,7 @@ def gauge(
         readings: of earlier gauges, which need not be made again.
         given: directions to measure beside those of the settings, by the names that they are measured under.
         engine: `torch`, `vllm` or `auto`.
+        tensor_parallel: devices that vllm splits each matrix over.
         ray: a cluster that the outputs are made on, or its address; None: here.
 
     Raises:
@@ -90,10 +92,11 @@ def gauge(
     choice = choose_engine(
         engine,
         model.device,
+        tensor_parallel=tensor_parallel,
         steers_heads=ITI in settings.methods,
         quantized=model.quantized is not None,
     )
-    logger.info("engine: %s (%s)", *choice)
+    logger.info("engine: %s (%s)", choice.name, choice.why)
     with (
         nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as opened,
         joined(ray) as cluster,

@@ -1,6 +1,7 @@
 """Running a study: its settings, its gauges, its findings."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,8 @@ def run_study(
     store: Store | Path | str = "steergauge.db",
     progress: Progress | None = None,
     models: Mapping[str, Model] | None = None,
+    engine: str = "auto",
+    tensor_parallel: int = 1,
     ray: RayCluster | str | None = None,
 ) -> StudyResult:
     """Runs a study over its models.
@@ -71,17 +74,27 @@ def run_study(
         store: where generations are kept and found again.
         progress: is told how it goes on.
         models: loaded models by the name that tables give them, which are taken in place of loading them.
+        engine: what generates, as `gauge` takes it.
+        tensor_parallel: devices that it splits each matrix over.
         ray: a cluster that the outputs are made on, or its address; None: here.
 
     Raises:
         SteergaugeError: a model, a setting or the store cannot be used; the message says why.
     """
-    if not isinstance(store, Store):
-        with Store(Path(store)) as opened:
-            return run_study(settings, store=opened, progress=progress, models=models, ray=ray)
     experiment = find_experiment(settings.study)
-    with joined(ray) as cluster:
-        bench = Bench(store, settings.device, progress, models, cluster)
+    with (
+        nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as opened,
+        joined(ray) as cluster,
+    ):
+        bench = Bench(
+            opened,
+            settings.device,
+            progress,
+            models,
+            engine=engine,
+            tensor_parallel=tensor_parallel,
+            cluster=cluster,
+        )
         findings = experiment.run(settings, bench)
         return StudyResult(
             **dict(findings),

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from steergauge.judging.label import Judge, Label
 from steergauge.models.loading import Model
 from steergauge.steering.engine import AnySteering, Decoding, Engine, Request, Sampling
-from steergauge.steering.engines import EngineChoice, EngineName, running_engine
+from steergauge.steering.engines import EngineChoice, running_engine
 from steergauge.steering.steering import unsteered
 from steergauge.studies.bench import Bench
 from steergauge.studies.claims import NEAR, STEERED, answer, every
@@ -71,10 +71,11 @@ class SamplingStudy:
         """Gauges every model greedily, and samples its best condition and its control."""
         results: dict[str, GaugeResult] = {}
         sampled: list[Sampled] = []
+        engine = bench.torch_engine("draws from seeded numbers")
         for model in settings.models:
             result = bench.gauge(model.label, model, settings.gauge_settings(model))
             results[model.label] = result
-            sampled += _sample(model, result, settings, bench)
+            sampled += _sample(model, result, engine, settings=settings, bench=bench)
         return StudyFindings(
             tables=(sampling_table(sampled, settings.samples),),
             figures=(sampling_figure(sampled),),
@@ -84,7 +85,12 @@ class SamplingStudy:
 
 
 def _sample(
-    model: StudiedModel, result: GaugeResult, settings: SamplingSettings, bench: Bench
+    model: StudiedModel,
+    result: GaugeResult,
+    engine: EngineChoice,
+    *,
+    settings: SamplingSettings,
+    bench: Bench,
 ) -> list[Sampled]:
     """Samples a model's best condition and its control; nothing where no condition could be chosen."""
     best = best_of(result)
@@ -103,7 +109,7 @@ def _sample(
         greedy = labels_of(result, name)
         prompts = [prompt for prompt in answered(result) if greedy[prompt] is not None]
         for temperature in settings.temperatures:
-            made = _draw(model, prompts, steering, temperature, settings=settings, bench=bench)
+            made = _draw(model, prompts, steering, temperature, engine=engine, settings=settings, bench=bench)
             if samples := _read(made, judge, bench):
                 sampled.append(Sampled(model, condition, temperature, greedy, samples))
     return sampled
@@ -115,20 +121,21 @@ def _draw(
     steering: AnySteering,
     temperature: float,
     *,
+    engine: EngineChoice,
     settings: SamplingSettings,
     bench: Bench,
 ) -> list[tuple[str, Made]]:
     """Samples one condition: each sample with its prompt."""
-    loaded, torch = bench.model(model), EngineChoice(EngineName.TORCH, "it draws from seeded numbers")
+    loaded = bench.model(model)
     drawings = [Sampling(temperature, settings.seed, sample) for sample in range(settings.samples)]
     asked = [(prompt, drawing) for prompt in prompts for drawing in drawings]
     requests = [
         Request(prompt, steering, Decoding(settings.max_new_tokens, drawing)) for prompt, drawing in asked
     ]
     with running_engine(
-        torch, loaded, settings.batch, settings.max_new_tokens, cluster=bench.cluster
-    ) as engine:
-        runner = _runner(loaded, engine, temperature, settings, bench)
+        engine, loaded, settings.batch, settings.max_new_tokens, cluster=bench.cluster
+    ) as running:
+        runner = _runner(loaded, running, temperature, settings, bench)
         made = runner.run(f"{model.label}: sampling at {temperature:g}", requests)
     return [(prompt, one) for (prompt, _), one in zip(asked, made, strict=True)]
 

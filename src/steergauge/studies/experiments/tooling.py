@@ -87,6 +87,7 @@ class Tooling:
 
     def run(self, settings: ToolingSettings, bench: Bench) -> StudyFindings:
         """Runs parity on every model. Its outputs are in the store; the result has its numbers as tables."""
+        bench.torch_engine("makes the tools' mistakes on purpose")
         results: dict[str, ParityResult] = {
             model.label: parity(
                 bench.model(model),
