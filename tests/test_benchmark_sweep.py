@@ -21,9 +21,10 @@ from benchmarks.sweep.figure import draw  # noqa: E402
 from benchmarks.sweep.grid import Grid, Row, load_grid, plan  # noqa: E402
 from benchmarks.sweep.processes import TurnError  # noqa: E402
 from benchmarks.sweep.rounds import Entry, Measured, Shape, Turn, measure  # noqa: E402
+from benchmarks.sweep.searching import Searched, write_searches  # noqa: E402
 from benchmarks.sweep.summary import Share, Spread, summarize  # noqa: E402
 from benchmarks.sweep.table import as_json, write_table  # noqa: E402
-from benchmarks.sweep.ways import PRODUCTS, STUDY, TORCH, WAYS, find_way  # noqa: E402
+from benchmarks.sweep.ways import PRODUCTS, RAY, STUDY, TORCH, WAYS, find_way  # noqa: E402
 from benchmarks.sweep.worker import start  # noqa: E402
 
 import tiny  # noqa: E402
@@ -70,14 +71,20 @@ def expected(folder: Path, grid: Grid, rows: list[Row]) -> list[list[int]]:
     return made
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way.steers], ids=lambda way: way.name)
+@pytest.mark.parametrize("way", [*(way for way in WAYS if way.steers), RAY[0]], ids=lambda way: way.name)
 def test_every_way_makes_the_tokens_that_the_definition_makes(
     way: Any, folder: Path, grid: Grid, rows: list[Row], expected: list[list[int]]
 ) -> None:
     if find_spec(way.package) is None:
         pytest.skip(f"{way.package} is not installed")
     run = start(way.name)(str(folder), "float32", grid)
-    assert run(rows, TOKENS) == expected
+    try:
+        assert run(rows, TOKENS) == expected
+    finally:
+        if way in RAY:
+            import ray
+
+            ray.shutdown()
     assert len({tuple(made) for made in expected}) > len(rows) / 2
 
 
@@ -243,6 +250,13 @@ def test_the_table_names_what_did_not_run(grid: Grid) -> None:
     assert "5.41×" in drawn  # 100 tokens in 10.6 s and in 1.96 s
 
 
+def test_a_search_stands_beside_the_hours_of_the_studys_grid(grid: Grid) -> None:
+    lines = summarize(turns({STUDY: (3.0, 13.0)}), grid, (4, 24), str)  # 100 tokens in 25.5 s
+    found = [(Entry(find_way(TORCH), "float32"), Searched(459.0, 300, 9000, None))]
+    times = f"{25.5 * grid.outputs / 459:.3g}"
+    assert f"| 7.7 | 300 | 9000 | {times} | {times} | none |" in write_searches(found, lines)
+
+
 def test_the_exponent_of_a_square_is_two() -> None:
     assert curves.exponent([1, 2, 4, 8], [3.0, 12.0, 48.0, 192.0]) == pytest.approx(2)
 
@@ -259,12 +273,47 @@ def test_a_curve_counts_what_all_batches_take_and_the_largest_peak(grid: Grid) -
             pass
 
     process: Any = Linear()
-    tokens = curves.measure(TORCH, "tokens", process, grid)
-    assert (tokens.at, tokens.peak_bytes) == ([8, 16, 32, 64], [8] * 4)
-    assert tokens.seconds == [8 * 8 + 32, 8 * 16, 8 * 32, 8 * 64]
-    batch = curves.measure(TORCH, "batch", process, grid)
-    assert (batch.at, batch.peak_bytes) == ([1, 2, 4, 8, 16, 32], [1, 2, 4, 8, 16, 32])
-    assert batch.seconds == [32 * 8 + 32 * 32 / size for size in batch.at]
+    tokens = curves.along(find_way(TORCH), curves.AXES["tokens"], process, grid)
+    assert tokens == [(8 * 8 + 32, 8), (8 * 16, 8), (8 * 32, 8), (8 * 64, 8)]
+    batch = curves.along(find_way(TORCH), curves.AXES["batch"], process, grid)
+    assert batch == [(32 * 8 + 32 * 32 / size, size) for size in (1, 2, 4, 8, 16, 32)]
+
+
+def test_curves_of_sizes_and_workers_go_through_a_process_each(
+    folder: Path, grid: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Counting(FakeProcess):
+        """A second for the first process that is made, two for the second, and so on."""
+
+        def __init__(self, _python: str, name: str, *_: object) -> None:
+            self.name = name
+
+        def turn(self, way: Any, rows: list[Row], lengths: object) -> dict[str, Any]:
+            asked.append((way.name, self.name))
+            seconds = [float(1 + len(set(asked)))]
+            return {**super().turn(way, rows, lengths), "seconds": {"wall": seconds}}
+
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(curves, "Process", Counting)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    (tmp_path / "small.json").write_text(grid.model_dump_json())
+    (tmp_path / "large.json").write_text(
+        grid.model_copy(update={"parameters": 4 * grid.parameters}).model_dump_json()
+    )
+    models = [("small", tmp_path / "small.json"), ("large", tmp_path / "large.json")]
+    installed = {way.name: "python" for way in (find_way(TORCH), *RAY)}
+    table = curves.run(models, installed, tmp_path).splitlines()
+    assert f"| parameters | {grid.parameters:,d}; {4 * grid.parameters:,d} | 2.00; 3.00 |" in table[-2]
+    assert "| torch on Ray | workers | 1; 2 | 4.00; 5.00 | 0.32 |  |" in table[-1]
+    assert (TORCH, "large") in asked
+    assert (RAY[2].name, "small") not in asked  # four workers on two processors
 
 
 def test_the_command_writes_table_figure_and_numbers(
@@ -287,6 +336,7 @@ def test_the_command_writes_table_figure_and_numbers(
         ways=f"{STUDY},{TORCH},steering-vectors",
         python=None,
         out=tmp_path,
+        search=True,
         scaling=False,
     )
     table = capsys.readouterr().out
@@ -295,5 +345,9 @@ def test_the_command_writes_table_figure_and_numbers(
     same = {way["way"]: way["tokens"] for way in told["ways"]}
     assert same[STUDY] == {"same": 2, "of": 2}
     assert same[TORCH] == {"same": 4, "of": 4}
+    (searched,) = told["searches"]
+    assert searched["way"] == TORCH
+    assert 0 < searched["outputs"] < len(grid.doses) * len(grid.prompts)
+    assert f"| {TORCH}, `--search` | float32 |" in table
     assert "steering-vectors" in table
     assert (tmp_path / "sweep.svg").read_text().startswith("<svg")

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from benchmarks.sweep import curves
+from benchmarks.sweep import curves, searching
 from benchmarks.sweep.figure import draw
 from benchmarks.sweep.grid import Grid, load_grid
 from benchmarks.sweep.processes import ROOT, environment, interpreters_of
 from benchmarks.sweep.rounds import Entry, Shape, measure
 from benchmarks.sweep.summary import summarize
 from benchmarks.sweep.table import as_json, write_table
-from benchmarks.sweep.ways import WAYS
+from benchmarks.sweep.ways import RAY, WAYS
 
 
 def main(  # noqa: PLR0917
@@ -39,7 +39,13 @@ def main(  # noqa: PLR0917
         list[str] | None, typer.Option(help="Another environment's interpreter, with vLLM, say.")
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder of table, figure and JSON.")] = Path("sweep"),
+    search: Annotated[
+        bool, typer.Option("--search", help="After the rounds, search with each engine, to the end.")
+    ] = False,
     scaling: Annotated[bool, typer.Option("--curves", help="Scaling curves in place of the table.")] = False,
+    beside: Annotated[
+        str, typer.Option("--beside", help="Models of other sizes for the curves, with commas.")
+    ] = "",
 ) -> None:
     """Measures the ways to run a sweep, side by side."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -50,7 +56,7 @@ def main(  # noqa: PLR0917
     if len(_numbers(rows)) < len(precisions.split(",")):
         raise typer.BadParameter(f"--rows {rows}: one number for each of {precisions}")
     chosen = [way for way in WAYS if way.name in names]
-    installed = interpreters_of(chosen, python or [])
+    installed = interpreters_of([*chosen, *RAY], python or [])
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         grid_file = Path(scratch) / "grid.json"
@@ -58,7 +64,11 @@ def main(  # noqa: PLR0917
         plan_grid(model, grid_file)
         grid, left = load_grid(grid_file), 60 * minutes - (time.monotonic() - begun)
         if scaling:
-            print(curves.run(model, grid, grid_file, installed, out))
+            models = [(model, grid_file)]
+            for place, other in enumerate(filter(None, beside.split(","))):
+                models.append((other, Path(scratch) / f"{place}.json"))
+                plan_grid(*models[-1])
+            print(curves.run(models, installed, out))
             return
         of_precisions = dict(zip(precisions.split(","), _numbers(rows), strict=False))
         shape = Shape(of_precisions, few, _pair(lengths))
@@ -66,19 +76,31 @@ def main(  # noqa: PLR0917
         run = {entry: installed[entry.way.name] for entry in entries if entry.way.name in installed}
         measured = measure(model, grid, grid_file, run, shape=shape, seconds=left, clock=clock)
     lines = summarize(measured.turns, grid, shape.lengths, labelling(grid))
+    searches = list(searching.run(model, run)) if search else []
     missing = {entry: "not installed" for entry in entries if entry not in run}
     missing |= {entry: f"failed: {why[:200]}" for entry, why in measured.failures.items()}
     provenance = machine()
     rounds = max((turn.round for turn in measured.turns), default=0)
     told = f"{model}, {rounds} rounds, {clock} time, {', '.join(map(str, provenance.values()))}"
     table = write_table(lines, missing, measured, grid, shape=shape, told=told)
+    if searches:
+        table += f"\n\n{searching.write_searches(searches, lines)}"
     (out / "sweep.md").write_text(table + "\n", encoding="utf-8")
     described = as_json(
         lines,
         missing,
         measured,
         shape,
-        {"model": model, "rounds": rounds, "clock": clock, "machine": provenance},
+        {
+            "model": model,
+            "rounds": rounds,
+            "clock": clock,
+            "machine": provenance,
+            "searches": [
+                {"way": entry.way.name, "precision": entry.precision, **found._asdict()}
+                for entry, found in searches
+            ],
+        },
     )
     (out / "sweep.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
     (out / "sweep.svg").write_text(draw(lines, f"A sweep of {model}, tokens per second"), encoding="utf-8")

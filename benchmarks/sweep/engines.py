@@ -37,17 +37,24 @@ def start_torch_unsteered(name: str, precision: str, grid: Grid) -> Run:
     return unsteered
 
 
-def _running(engine: Engine, grid: Grid) -> Run:
-    steerings = [
+def steerings_of(grid: Grid) -> list[Steering]:
+    """Each condition's."""
+    return [
         Steering(grid.vector(place), np.where(np.arange(grid.blocks) >= first, dose, 0.0), first)
         for place, (dose, first) in enumerate(zip(grid.doses, grid.first_blocks, strict=True))
     ]
 
+
+def requests_of(grid: Grid, steerings: Sequence[Steering], rows: Sequence[Row], tokens: int) -> list[Request]:
+    """A request a row."""
+    return [Request(grid.prompts[row.prompt], steerings[row.condition], Decoding(tokens)) for row in rows]
+
+
+def _running(engine: Engine, grid: Grid) -> Run:
+    steerings = steerings_of(grid)
+
     def run(rows: Sequence[Row], tokens: int) -> list[list[int]]:
-        requests = [
-            Request(grid.prompts[row.prompt], steerings[row.condition], Decoding(tokens)) for row in rows
-        ]
-        made = dict(engine.generate(requests))
+        made = dict(engine.generate(requests_of(grid, steerings, rows, tokens)))
         return [list(made[place].tokens) for place in range(len(rows))]
 
     return run

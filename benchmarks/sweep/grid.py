@@ -30,6 +30,7 @@ class Grid(BaseModel):
     doses: tuple[float, ...] = Field(description="Each condition's, raw.")
     directions: tuple[tuple[float, ...], ...] = Field(description="Each condition's û.")
     blocks: int = Field(description="How many the model has.")
+    parameters: int = Field(description="How many the model has.")
     cached: int = Field(description="Keys and values of one token in all blocks, in numbers.")
     folder: str = Field(description="The checkpoint's.")
     prompts: tuple[str, ...]
@@ -77,7 +78,7 @@ def by_condition(rows: Sequence[Row]) -> Iterator[tuple[int, list[int]]]:
 def plan(name: str) -> Grid:
     """Loads the model in float32, extracts DIM on the study's prompts and plans the grid."""
     from steergauge.models.loading import load_model  # noqa: PLC0415 - the driver reads grids without torch
-    from steergauge.models.size import shape_of  # noqa: PLC0415
+    from steergauge.models.size import measure_size, shape_of  # noqa: PLC0415
     from steergauge.steering.steering import Steering  # noqa: PLC0415
     from steergauge.studies.prepare import prepare  # noqa: PLC0415
     from steergauge.studies.readings import Readings  # noqa: PLC0415
@@ -94,6 +95,7 @@ def plan(name: str) -> Grid:
         doses=tuple(one.dose.value for one in conditions),
         directions=tuple(tuple(one.vector.tolist()) for one in steerings),
         blocks=len(model.blocks),
+        parameters=measure_size(model.checkpoint.folder).parameters,
         cached=shape_of(model.module.config).cached,
         folder=str(model.checkpoint.folder),
         rendered=tuple(model.template.render(prompt) for prompt in prompts),

@@ -6,10 +6,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.sweep.grid import Row
-from benchmarks.sweep.ways import WAYS, Way
+from benchmarks.sweep.ways import Way
 
 ROOT = Path(__file__).parents[2]
 _ASK = (
@@ -30,7 +30,7 @@ def environment() -> dict[str, str]:
 
 def interpreters_of(ways: Sequence[Way], pythons: Sequence[str]) -> dict[str, str]:
     """For each way that can run, the first interpreter that has its package."""
-    wanted = sorted({way.package for way in WAYS})
+    wanted = sorted({way.package for way in ways})
     found: dict[str, str] = {}
     for python in (sys.executable, *pythons):
         asked = subprocess.run(
@@ -79,6 +79,12 @@ class Process:
         if "error" in answer:
             raise TurnError(answer["error"])
         return answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Ends the process, which has nothing left to do."""

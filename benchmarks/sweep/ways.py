@@ -68,10 +68,23 @@ WAYS = (
         "products:start", "transformers", "transformers", Size.GRID, steers=False),
 )  # fmt: skip
 
+RAY = tuple(
+    Way(
+        f"torch on Ray, {workers}",
+        "workers of one thread",
+        f"on_ray:start_{workers}",
+        "ray",
+        "ray",
+        Size.GRID,
+    )
+    for workers in (1, 2, 4)
+)
+"""By workers; for the curves alone."""
+
 UNSTEERED = {TORCH: "torch unsteered", VLLM: "vllm unsteered"}
 """What an engine is without steering."""
 
 
 def find_way(name: str) -> Way:
     """The way of that name."""
-    return next(way for way in WAYS if way.name == name)
+    return next(way for way in (*WAYS, *RAY) if way.name == name)
