@@ -47,7 +47,7 @@ def study_result(name: str, *conclusions: Conclusion, text: str = "a model") -> 
         ),
         conclusions=conclusions,
         cautions=(f"Mind {text}",),
-        settings={},
+        settings={"judge": "study"},
         gauges={},
         steergauge="0",
         versions={},

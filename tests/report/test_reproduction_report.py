@@ -109,6 +109,18 @@ def test_a_folder_of_another_study_or_of_none_is_refused(result: Reproduction, t
         collect(tmp_path)
 
 
+def test_studies_of_several_judges_are_not_collected(result: Reproduction, tmp_path: Path) -> None:
+    for name, judge in (("transfer", "study"), ("quantization", "gauge")):
+        study = study_result(name).model_copy(update={"settings": {"judge": judge}})
+        write_study(study, tmp_path / name)
+    # It reads no outputs, so its own default says nothing.
+    write_study(
+        study_result("stability").model_copy(update={"settings": {"judge": "other"}}), tmp_path / "stability"
+    )
+    with pytest.raises(SteergaugeError, match=r"quantization by gauge, transfer by study\)"):
+        collect(tmp_path)
+
+
 def test_a_terminal_is_told_every_claim_and_what_did_not_run(result: Reproduction) -> None:
     told = io.StringIO()
     render_reproduction(result, Console(file=told, width=200))

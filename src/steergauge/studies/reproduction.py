@@ -149,7 +149,8 @@ def collect(folder: Path) -> Reproduction:
     """The answers from studies that ran one by one, perhaps on several machines: `FOLDER/NAME/result.json` of each.
 
     Raises:
-        SteergaugeError: a result cannot be read, is of another study than its folder says, or there is none.
+        SteergaugeError: a result cannot be read, is of another study than its folder says, or was read by another
+            judge than the others; or there is none.
     """
     studies: dict[str, StudyResult] = {}
     not_run: dict[str, str] = {}
@@ -171,7 +172,21 @@ def collect(folder: Path) -> Reproduction:
             )
     if not studies:
         raise SteergaugeError(f"{folder} has no result of a study, such as depth/result.json")
+    _require_one_judge(studies)
     return answered(studies, not_run)
+
+
+def _require_one_judge(studies: Mapping[str, StudyResult]) -> None:
+    judges = {
+        name: study.settings["judge"]
+        for name, study in studies.items()
+        if "judge" not in find_experiment(name).settings.unused
+    }
+    if len(set(judges.values())) > 1:
+        told = ", ".join(f"{name} by {judge}" for name, judge in judges.items())
+        raise SteergaugeError(
+            f"the studies were read by several judges ({told}): run those that differ again with --judge"
+        )
 
 
 def _for_study(name: str, changes: Mapping[str, object] | None) -> dict[str, object]:
