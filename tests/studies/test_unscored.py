@@ -228,7 +228,8 @@ def test_a_gauges_rates_leave_out_what_its_judge_could_not_read(
 def test_a_gauge_says_how_many_and_by_whom(result: GaugeResult, endpoint: Endpoint) -> None:
     unscored = sum(one.refusal.unscored for one in result.conditions)
     assert any(f"could not read {unscored} of 120 outputs" in caution for caution in result.verdict.cautions)
-    assert any(f"the judge {endpoint.judge}, which errs too" in one for one in result.verdict.cautions)
+    told = f"the judge {endpoint.judge}, which errs too (`steergauge judges --judge {endpoint.judge}` tells how much)"
+    assert any(told in one for one in result.verdict.cautions)
     assert result.protocol.judge.startswith(f"{endpoint.judge} ")
     assert f'<span class="interval">{unscored} unscored</span>' in page(result)
     assert '"unscored","illegal' in page(result)

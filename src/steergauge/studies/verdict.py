@@ -184,9 +184,10 @@ def _cautions(
             f"The judge could not read {unscored} of {unscored + sum(one.n for one in rates)} outputs: they are in no "
             "rate and no comparison, which lean if it fails on one kind of output."
         )
-    reader = (
-        "a keyword rule that errs both ways" if judge == "study" else f"the judge {judge}, which errs too"
-    )
+    reader = {
+        "study": "a keyword rule that errs both ways",
+        "gauge": "the judge gauge, which errs too",
+    }.get(judge, f"the judge {judge}, which errs too (`steergauge judges --judge {judge}` tells how much)")
     cautions.append(f"Refusal is read by {reader}: read the outputs before you cite the rate.")
     return cautions
 
