@@ -83,6 +83,15 @@ def test_what_it_cost_is_what_was_made(result: GaugeResult) -> None:
     assert search.leader is None
 
 
+def test_random_vectors_are_shown_the_prompts_that_they_are_compared_on(result: GaugeResult) -> None:
+    assert result.best
+    assert result.random_control
+    shown = [generation.prompt for generation in result.generations if generation.method == "random"]
+    assert sorted(shown) == sorted(result.best.reporting_prompts)
+    (random,) = result.random_control.directions
+    assert (random.refusal.n, random.effect.n, result.random_control.against_strongest.n) == (15, 15, 15)
+
+
 def test_the_rivals_are_compared_on_the_choosing_half(result: GaugeResult) -> None:
     assert result.search
     assert result.best

@@ -45,16 +45,12 @@ def _race_words(search: SearchRecord) -> str:
 
 
 def _cost_words(result: GaugeResult, search: SearchRecord) -> str:
-    prompts = len(result.protocol.prompts)
-    random = len(result.random_control.directions) if result.random_control else 0
-    controls = prompts * (1 + random) + len(result.unsteered.contrast_outputs)
+    controls = len(result.protocol.prompts) + len(result.unsteered.contrast_outputs)
+    for random in result.random_control.directions if result.random_control else ():
+        controls += random.refusal.n + random.refusal.unscored
     return (
         f"It took {search.rows} outputs of {search.tokens:,} tokens, {search.share:.0%} of the grid's "
         f"{search.grid_rows} outputs: {search.race.rows} for the race, {search.winner.rows} for the winner's other "
         f"prompts, {search.window.rows} for its window."
-        + (
-            f" The {controls} outputs of the controls, which a sweep makes too, are beside that."
-            if controls
-            else ""
-        )
+        + (f" The {controls} outputs of the controls are beside that." if controls else "")
     )

@@ -162,7 +162,14 @@ def window_around(best: Best, conditions: Sequence[ConditionResult], threshold: 
 def random_control(
     best: Best, outcomes: Mapping[int, Labels], labels: Mapping[str, Labels], unsteered: Labels
 ) -> RandomControl:
-    """What random unit vectors of the best condition's dose do, by seed, and the best beyond the strongest."""
+    """What random unit vectors of the best condition's dose do, by seed, and the best beyond the strongest.
+
+    Args:
+        best: the condition.
+        outcomes: labels by seed, of the same prompts, among which are those that the best one is reported on.
+        labels: of the conditions, by id.
+        unsteered: the control's.
+    """
     open_prompts = answered(unsteered)
     directions = [
         RandomDirection(
@@ -170,7 +177,7 @@ def random_control(
             refusal=rate(outcome, Label.REFUSAL),
             garbled=rate(outcome, Label.GARBLED),
             normal=rate(outcome, Label.NORMAL),
-            effect=rate(outcome, Label.REFUSAL, open_prompts),
+            effect=rate(outcome, Label.REFUSAL, [prompt for prompt in open_prompts if prompt in outcome]),
         )
         for seed, outcome in outcomes.items()
     ]

@@ -276,7 +276,9 @@ class _Gauge:
 
     def _sweep(self, runner: Runner, conditions: Sequence[PlannedCondition]) -> list[dict[str, Made]]:
         """Every condition's outputs, by prompt."""
-        made = self._run_all(runner, "steering", [condition.steering for condition in conditions])
+        made = self._run_all(
+            runner, "steering", [condition.steering for condition in conditions], self.prompts
+        )
         return [dict(zip(self.prompts, some, strict=True)) for some in made]
 
     def _search(
@@ -289,22 +291,27 @@ class _Gauge:
     def _randoms(
         self, runner: Runner, best: Best, conditions: Sequence[PlannedCondition]
     ) -> dict[int, JudgedOutputs]:
-        """Random unit vectors in place of the best condition's direction, all else equal; by seed."""
+        """Random unit vectors in place of the best condition's direction, all else equal; by seed.
+
+        A sweep shows them every prompt. A search shows them those that they are compared on.
+        """
+        prompts = best.reporting_prompts if self.settings.search else self.prompts
         chosen = next(condition for condition in conditions if condition.id == best.condition)
         first = self.settings.seed + 1
         seeds = range(first, first + self.settings.random_directions)
-        made = self._run_all(runner, "random control", [chosen.along_random(seed) for seed in seeds])
+        steerings = [chosen.along_random(seed) for seed in seeds]
+        made = self._run_all(runner, "random control", steerings, prompts)
         return {
-            seed: self._judged(f"random-{seed}", "random", chosen, self.prompts, some)
+            seed: self._judged(f"random-{seed}", "random", chosen, prompts, some)
             for seed, some in zip(seeds, made, strict=True)
         }
 
-    def _run_all(self, runner: Runner, stage: str, steerings: Sequence[AnySteering]) -> list[list[Made]]:
-        """Every steering on every evaluation prompt, in one list of requests so that batches mix them."""
-        made = self._make(
-            runner, stage, [(steering, prompt) for steering in steerings for prompt in self.prompts]
-        )
-        n = len(self.prompts)
+    def _run_all(
+        self, runner: Runner, stage: str, steerings: Sequence[AnySteering], prompts: Sequence[str]
+    ) -> list[list[Made]]:
+        """Every steering on every prompt, in one list of requests so that batches mix them."""
+        made = self._make(runner, stage, [(steering, prompt) for steering in steerings for prompt in prompts])
+        n = len(prompts)
         return [[one for one, _ in made[start : start + n]] for start in range(0, len(made), n)]
 
     def _make(
