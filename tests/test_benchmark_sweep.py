@@ -218,7 +218,7 @@ def test_rates_are_those_of_prompts_and_steps_and_drift_cancels_in_ratios(grid: 
     assert study.hours == pytest.approx(grid.outputs * 102 / 2 / 3600)
     assert torch_.ratio == pytest.approx([51 / 5.1] * 3)
     assert torch_.ratio_to_reference == torch_.ratio
-    assert torch_.cost == pytest.approx([0.25] * 3)
+    assert torch_.cost == pytest.approx([1.3 / 1.06 - 1] * 3)
     assert torch_.of_products == pytest.approx([0.4] * 3)
     assert (study.of_products, study.cost, products.ratio, products.hours) == (None, None, None, None)
     assert unsteered.of_products == pytest.approx([0.5] * 3)

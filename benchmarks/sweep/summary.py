@@ -41,7 +41,7 @@ class Line:
         hours: of the whole grid: extrapolated.
         ratio: of sweeping to the study's way in the same precision, in pairs of a round.
         ratio_to_reference: the same, to the study's way in float32.
-        cost: an engine's time of a decoded token over its time unsteered, less 1.
+        cost: an engine's time of the long run over its time unsteered, less 1: a difference of runs would tell less.
         of_products: its decoding over that of the products alone, at the same batch.
         tokens: outputs that are the reference's, token for token: the torch engine's in float32.
         labels: outputs with the reference's label.
@@ -96,13 +96,14 @@ class _Summary:
         timed = [turn for turn in turns if turn.seconds[1] > turn.seconds[0]]
         self._decoding = {_key(turn): decoding_rate(turn, lengths) for turn in timed}
         self._sweeping = {_key(turn): sweeping_rate(turn, lengths) for turn in timed}
+        self._speed = {_key(turn): 1 / turn.seconds[1] for turn in timed}
 
     def line(self, entry: Entry, grid: Grid) -> Line:
         name, precision = entry.way.name, entry.precision
         sweeping = _spread([rate for key, rate in self._sweeping.items() if key[:2] == (name, precision)])
         if name == PRODUCTS:
             sweeping = None  # without attention it is no sweep
-        costs = self._ratios(self._decoding, UNSTEERED.get(name, ""), precision, name, precision)
+        costs = self._ratios(self._speed, UNSTEERED.get(name, ""), precision, name, precision)
         shared = self._beside_reference(entry)
         return Line(
             entry=entry,
