@@ -24,9 +24,10 @@ _PROMPT_TOKENS = 40
 _OWN_PROMPT_TOKENS = 16
 _PROBE_SECONDS = 0.4
 _WIDEST_PROBE = 2048  # past this a product is no faster, and its weights would take gigabytes
-# The share of the matrix products' speed that the torch engine reached: the 0.5B and the 1.5B in float32, 30 and
-# 256 rows, two threads (docs/studies.md).
+# The share of the matrix products' speed that the torch engine reached while it decoded: the 0.5B and the 1.5B in
+# float32, 30 and 256 rows, two threads (docs/studies.md). Prompts are read at all of the speed of as many rows.
 _ENGINE_SHARE = 0.7
+_ROWS_OF_READING = 512
 _LOADING = 2e8  # bytes of weights a second from disk to memory, measured on the 0.5B and the 1.5B
 _LARGEST_VOCABULARY = 256_000  # of the catalogue's models: Gemma's
 
@@ -93,9 +94,10 @@ def _foretell(part: Work, device: str, batch: int | None, *, is_loaded: bool) ->
         gibibytes, fits = (_program(device) + weights + rows * row) / 2**30, left > 0
         multiplied = size.parameters - size.looked_up
         read = part.generations * _OWN_PROMPT_TOKENS + readings * _PROMPT_TOKENS
-        operations = 2 * (multiplied * tokens + (multiplied - size.head) * read)
         width = min(size.shape.width, _WIDEST_PROBE)
-        seconds = operations / (operations_per_second(device, precision.dtype, rows, width) * _ENGINE_SHARE)
+        decoding = operations_per_second(device, precision.dtype, rows, width) * _ENGINE_SHARE
+        reading = operations_per_second(device, precision.dtype, _ROWS_OF_READING, width)
+        seconds = 2 * multiplied * tokens / decoding + 2 * (multiplied - size.head) * read / reading
         seconds += 0 if is_loaded else weights / _LOADING
     return Foretold(
         model=part.model.label if part.model.precision != "auto" else f"{part.model.name}, {precision}",
