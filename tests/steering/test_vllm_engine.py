@@ -16,9 +16,11 @@ from steergauge.models.phantom import Phantom
 from steergauge.prompts import study_evaluation_set
 from steergauge.steering.checks import check_instrument
 from steergauge.steering.engine import Decoding, Generation, Request
+from steergauge.steering.engines import EngineChoice, EngineName
 from steergauge.steering.head_steering import HeadSteering
 from steergauge.steering.operation import Operation
 from steergauge.steering.positions import Positions
+from steergauge.steering.ray_cluster import RayCluster
 from steergauge.steering.steering import Steering, unsteered
 from steergauge.steering.vllm_engine import VllmEngine
 from steergauge.studies.gauge import gauge
@@ -143,6 +145,17 @@ def test_a_matrix_split_over_two_ranks_gives_the_same_text(models: dict[str, Mod
         )  # in float32 alone are the texts sure to be the same
     finally:
         engine.close()
+
+
+def test_on_a_ray_cluster_it_gives_the_same_text(models: dict[str, Model]) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    requests = mixed()
+    waves = [requests[first : first + 10] for first in range(0, len(requests), 10)]
+    with RayCluster("local") as cluster:
+        engine = cluster.engine(EngineChoice(EngineName.VLLM, ""), models["qwen2"], 10, 14)
+        made = dict(engine.generate_waves(waves, lambda _: None))
+    assert [one for number in range(len(waves)) for one in made[number]] == run(models["qwen2"], requests)
+    assert engine.name == "vllm"
 
 
 def test_each_wave_has_its_own_steerings(engine: VllmEngine) -> None:
