@@ -57,7 +57,8 @@ def steered_requests(model: Model, prompts: int, tokens: int) -> list[Request]:
 
 def run(model: Model, engine: EngineName, requests: Sequence[Request]) -> list[Generation]:
     """An engine's outputs, in the order of the requests."""
-    with running_engine(EngineChoice(engine, "asked for"), model, None, 100) as running:
+    longest = max(request.decoding.max_new_tokens for request in requests)
+    with running_engine(EngineChoice(engine, "asked for"), model, None, longest) as running:
         made = dict(running.generate(requests))
     return [made[place] for place in range(len(requests))]
 

@@ -71,7 +71,7 @@ def expected(folder: Path, grid: Grid, rows: list[Row]) -> list[list[int]]:
     return made
 
 
-@pytest.mark.parametrize("way", [*(way for way in WAYS if way.steers), RAY[0]], ids=lambda way: way.name)
+@pytest.mark.parametrize("way", [*(way for way in WAYS if way.steers), RAY[1]], ids=lambda way: way.name)
 def test_every_way_makes_the_tokens_that_the_definition_makes(
     way: Any, folder: Path, grid: Grid, rows: list[Row], expected: list[list[int]]
 ) -> None:
@@ -81,7 +81,7 @@ def test_every_way_makes_the_tokens_that_the_definition_makes(
     try:
         assert run(rows, TOKENS) == expected
     finally:
-        if way in RAY:
+        if way in RAY.values():
             import ray
 
             ray.shutdown()
@@ -308,12 +308,12 @@ def test_curves_of_sizes_and_workers_go_through_a_process_each(
         grid.model_copy(update={"parameters": 4 * grid.parameters}).model_dump_json()
     )
     models = [("small", tmp_path / "small.json"), ("large", tmp_path / "large.json")]
-    installed = {way.name: "python" for way in (find_way(TORCH), *RAY)}
+    installed = {way.name: "python" for way in (find_way(TORCH), *RAY.values())}
     table = curves.run(models, installed, tmp_path).splitlines()
     assert f"| parameters | {grid.parameters:,d}; {4 * grid.parameters:,d} | 2.00; 3.00 |" in table[-2]
     assert "| torch on Ray | workers | 1; 2 | 4.00; 5.00 | 0.32 |  |" in table[-1]
     assert (TORCH, "large") in asked
-    assert (RAY[2].name, "small") not in asked  # four workers on two processors
+    assert (RAY[4].name, "small") not in asked  # four workers on two processors
 
 
 def test_the_command_writes_table_figure_and_numbers(

@@ -56,7 +56,7 @@ def main(  # noqa: PLR0917
     if len(_numbers(rows)) < len(precisions.split(",")):
         raise typer.BadParameter(f"--rows {rows}: one number for each of {precisions}")
     chosen = [way for way in WAYS if way.name in names]
-    installed = interpreters_of([*chosen, *RAY], python or [])
+    installed = interpreters_of([*chosen, *RAY.values()], python or [])
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         grid_file = Path(scratch) / "grid.json"

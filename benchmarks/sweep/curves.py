@@ -100,8 +100,8 @@ def _measured(models: Sequence[tuple[str, Path]], installed: Mapping[str, str]) 
                 with Process(installed[engine.name], one, "float32", path) as process:
                     measures += along(engine, [OF_A_SIZE], process, grid)
             yield curve_of(engine.name, "parameters", [grid.parameters for grid in grids], measures)
-    workers = {int(way.name.split()[-1]): way for way in RAY if way.name in installed}
-    workers = {number: way for number, way in workers.items() if number <= (os.cpu_count() or 1)}
+    processors = os.cpu_count() or 1
+    workers = {number: way for number, way in RAY.items() if way.name in installed and number <= processors}
     if len(workers) > 1:
         measures = []
         for way in workers.values():

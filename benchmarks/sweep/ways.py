@@ -68,8 +68,8 @@ WAYS = (
         "products:start", "transformers", "transformers", Size.GRID, steers=False),
 )  # fmt: skip
 
-RAY = tuple(
-    Way(
+RAY = {
+    workers: Way(
         f"torch on Ray, {workers}",
         "workers of one thread",
         f"on_ray:start_{workers}",
@@ -78,7 +78,7 @@ RAY = tuple(
         Size.GRID,
     )
     for workers in (1, 2, 4)
-)
+}
 """By workers; for the curves alone."""
 
 UNSTEERED = {TORCH: "torch unsteered", VLLM: "vllm unsteered"}
@@ -87,4 +87,4 @@ UNSTEERED = {TORCH: "torch unsteered", VLLM: "vllm unsteered"}
 
 def find_way(name: str) -> Way:
     """The way of that name."""
-    return next(way for way in (*WAYS, *RAY) if way.name == name)
+    return next(way for way in (*WAYS, *RAY.values()) if way.name == name)

@@ -359,5 +359,19 @@ class Store:
             raise SteergaugeError(f"the store {self.path} {what}") from None
 
 
+@contextmanager
+def open_store(store: Store | Path | str) -> Iterator[Store]:
+    """A store while the context is open; one that was open before stays open.
+
+    Raises:
+        SteergaugeError: as `Store`.
+    """
+    if isinstance(store, Store):
+        yield store
+        return
+    with Store(Path(store)) as opened:
+        yield opened
+
+
 def _canonical(value: Mapping[str, Any]) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -20,7 +19,7 @@ from steergauge.steering.engine import AnySteering, Decoding, Engine, Request
 from steergauge.steering.engines import choose_engine, running_engine
 from steergauge.steering.ray_cluster import RayCluster, joined
 from steergauge.steering.steering import unsteered
-from steergauge.store import Store
+from steergauge.store import Store, open_store
 from steergauge.studies import provenance
 from steergauge.studies.analysis import (
     Labels,
@@ -98,7 +97,7 @@ def gauge(
     )
     logger.info("engine: %s (%s)", choice.name, choice.why)
     with (
-        nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as opened,
+        open_store(store) as opened,
         joined(ray) as cluster,
         running_engine(
             choice, model, settings.wave_rows, settings.max_new_tokens, cluster=cluster

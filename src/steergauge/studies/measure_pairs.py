@@ -1,7 +1,6 @@
 """A contrast set on one model: token lengths, unsteered answers, labels, and the check of all three."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from steergauge.prompts import ContrastSet, study_contrast_set
 from steergauge.steering.engine import Decoding, Request
 from steergauge.steering.steering import unsteered
 from steergauge.steering.torch_engine import TorchEngine
-from steergauge.store import Store
+from steergauge.store import Store, open_store
 from steergauge.studies.describe import describe_model
 from steergauge.studies.model_judge import open_judge
 from steergauge.studies.outputs import evidence_place
@@ -51,7 +50,7 @@ def measure_pairs(
     model = load_model(model) if isinstance(model, str) else model
     reader = open_judge(judge, model.device)
     prompts = [*contrast_set.positive, *contrast_set.negative]
-    with nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as opened:
+    with open_store(store) as opened:
         engine, made = _answers(model, prompts, max_new_tokens, opened, progress or Silent())
         judged = opened.label(reader, {one.key: one.generation.text for one in made})
         description = describe_model(model, prompts[0])

@@ -26,7 +26,7 @@ from steergauge.steering.engine import Decoding, Request
 from steergauge.steering.faults import CONTROL, STEERING_FAULTS, PlainEngine, SteeringFault
 from steergauge.steering.steering import Steering, unsteered
 from steergauge.steering.torch_engine import TorchEngine
-from steergauge.store import Store
+from steergauge.store import Store, open_store
 from steergauge.studies import provenance
 from steergauge.studies.describe import describe_model
 from steergauge.studies.fault_rule import RULES
@@ -78,9 +78,7 @@ def parity(
             f"{model.quantized.quantization.name}: use --precision float32"
         )
     settings = settings or ParitySettings()
-    if isinstance(store, Store):
-        return _Parity(model, settings, store, progress or Silent()).result()
-    with Store(Path(store)) as opened:
+    with open_store(store) as opened:
         return _Parity(model, settings, opened, progress or Silent()).result()
 
 

@@ -11,8 +11,8 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.loading import Model
-from steergauge.steering.ray_cluster import RayCluster
-from steergauge.store import Store
+from steergauge.steering.ray_cluster import RayCluster, joined
+from steergauge.store import Store, open_store
 from steergauge.studies.claims import Claim, claims
 from steergauge.studies.experiments.experiment import Work
 from steergauge.studies.experiments.table import EXPERIMENTS
@@ -124,23 +124,20 @@ def reproduce(
         SteergaugeError: no study could run.
         InstrumentError: a check of the instrument failed: nothing that follows could be trusted.
     """
-    if not isinstance(store, Store):
-        with Store(Path(store)) as opened:
-            return reproduce(changes, store=opened, progress=progress, models=models, ray=ray)
-    if isinstance(ray, str):
-        with RayCluster(ray) as cluster:
-            return reproduce(changes, store=store, progress=progress, models=models, ray=cluster)
     studies: dict[str, StudyResult] = {}
     not_run: dict[str, str] = {}
-    for name in EXPERIMENTS:
-        try:
-            settings = read_study(name, _for_study(name, changes))
-            studies[name] = run_study(settings, store=store, progress=progress, models=models, ray=ray)
-        except InstrumentError:
-            raise
-        except SteergaugeError as error:
-            logger.warning("study %s did not run: %s", name, error)
-            not_run[name] = str(error)
+    with open_store(store) as opened, joined(ray) as cluster:
+        for name in EXPERIMENTS:
+            try:
+                settings = read_study(name, _for_study(name, changes))
+                studies[name] = run_study(
+                    settings, store=opened, progress=progress, models=models, ray=cluster
+                )
+            except InstrumentError:
+                raise
+            except SteergaugeError as error:
+                logger.warning("study %s did not run: %s", name, error)
+                not_run[name] = str(error)
     _require_some(studies, not_run)
     return answered(studies, not_run)
 

@@ -1,7 +1,6 @@
 """Running a study: its settings, its gauges, its findings."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from steergauge.errors import SteergaugeError, nearest
 from steergauge.models.loading import Model
 from steergauge.steering.ray_cluster import RayCluster, joined
-from steergauge.store import Store
+from steergauge.store import Store, open_store
 from steergauge.studies.bench import Bench
 from steergauge.studies.experiments.experiment import Experiment
 from steergauge.studies.experiments.table import EXPERIMENTS
@@ -83,7 +82,7 @@ def run_study(
     """
     experiment = find_experiment(settings.study)
     with (
-        nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as opened,
+        open_store(store) as opened,
         joined(ray) as cluster,
     ):
         bench = Bench(
