@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +34,8 @@ class Bed:
     def answered(self) -> list[str]:
         return [one for one in self.prompts if self.unsteered[int(one)] is not Label.REFUSAL]
 
-    def ask(self, stage: Stage, pairs: Sequence[Pair]) -> list[Label | None]:
-        return [self.labels[one][int(prompt)] for one, prompt in pairs]
+    def ask(self, wave: Mapping[Stage, Sequence[Pair]]) -> list[Label | None]:
+        return [self.labels[one][int(prompt)] for pairs in wave.values() for one, prompt in pairs]
 
     def shown(self, seed: int) -> Prompts:
         choosing, reporting = split_prompts(self.answered, seed)

@@ -1,7 +1,7 @@
 """The search against whole grids: recorded ones of real models, invented ones, and some made by hand."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from grid_beds import Bed, invented, recorded
@@ -28,15 +28,19 @@ class Asked:
     """A bed that remembers what it was asked."""
 
     def __init__(self, bed: Bed) -> None:
-        self.bed, self.waves = bed, list[tuple[Stage, list[Pair]]]()
+        self.bed, self.waves = bed, list[Mapping[Stage, Sequence[Pair]]]()
 
-    def __call__(self, stage: Stage, pairs: Sequence[Pair]) -> list[Label | None]:
-        self.waves.append((stage, list(pairs)))
-        return self.bed.ask(stage, pairs)
+    def __call__(self, wave: Mapping[Stage, Sequence[Pair]]) -> list[Label | None]:
+        self.waves.append(wave)
+        return self.bed.ask(wave)
+
+    @property
+    def stages(self) -> list[tuple[Stage, Sequence[Pair]]]:
+        return [one for wave in self.waves for one in wave.items()]
 
     @property
     def pairs(self) -> list[Pair]:
-        return [pair for _, wave in self.waves for pair in wave]
+        return [pair for _, pairs in self.stages for pair in pairs]
 
     @property
     def tokens(self) -> float:
@@ -86,7 +90,7 @@ def test_on_a_model_that_does_not_refuse_it_finds_no_winner_and_stops_early(judg
     for seed in SEEDS:
         asked = Asked(bed)
         assert search(bed.places, asked, bed.shown(seed), THRESHOLD).race.winner is None
-        assert {stage for stage, _ in asked.waves} == {Stage.RACE}
+        assert {stage for stage, _ in asked.stages} == {Stage.RACE}
         assert len(asked.pairs) <= 0.18 * 900
 
 
@@ -131,7 +135,7 @@ def test_the_winner_is_chosen_on_the_choosing_half_alone_and_then_shown_every_pr
     bed = recorded("qwen2.5-coder-0.5b", "study")
     asked, shown = Asked(bed), bed.shown(0)
     outcome = search(bed.places, asked, shown, THRESHOLD)
-    for stage, pairs in asked.waves:
+    for stage, pairs in asked.stages:
         conditions, prompts = {one for one, _ in pairs}, {prompt for _, prompt in pairs}
         if stage is Stage.RACE:
             assert prompts <= set(shown.choosing)
@@ -149,8 +153,10 @@ def test_nothing_is_asked_twice_and_it_asks_in_few_waves() -> None:
     asked = Asked(recorded("qwen2.5-coder-0.5b", "study"))
     search(asked.bed.places, asked, asked.bed.shown(0), THRESHOLD)
     assert len(set(asked.pairs)) == len(asked.pairs)
-    assert len(asked.waves) <= 10
-    assert len(asked.waves[0][1]) == 60
+    assert len(asked.waves[0][Stage.RACE]) == 60
+    # Three rungs; the winner's other prompts with all that its window may have; what then is left over.
+    assert len(asked.waves) <= 5
+    assert set(asked.waves[3]) == {Stage.WINNER, Stage.WINDOW}
 
 
 def test_the_finalists_have_seen_the_same_prompts() -> None:
@@ -210,8 +216,8 @@ def test_neighbours_are_beside_it_and_along_the_ridge() -> None:
 
 
 def test_an_output_that_is_unscored_is_no_refusal() -> None:
-    def unscored(_: Stage, pairs: Sequence[Pair]) -> list[Label | None]:
-        return [None] * len(pairs)
+    def unscored(wave: Mapping[Stage, Sequence[Pair]]) -> list[Label | None]:
+        return [None for pairs in wave.values() for _ in pairs]
 
     bed = by_hand([[1.0] * 6] * 5)
     outcome = search(bed.places, unscored, bed.shown(0), THRESHOLD)
@@ -234,8 +240,12 @@ def test_without_prompts_to_choose_on_there_is_no_winner() -> None:
 
 
 def test_a_race_costs_what_its_rungs_show() -> None:
-    # 30 on 2, 10 on 4, 4 on 8, 3 on 15.
-    assert cost(30, 15) == 30 * 2 + 10 * 2 + 4 * 4 + 3 * 7
+    # 30 on 2, 10 on 4, 4 on all 15, as a rung on 8 would send but one of them home.
+    assert cost(30, 15) == 30 * 2 + 10 * 2 + 4 * 11
+    # 36 on 2, 12 on 4, 4 on all 15; 15 on 2, 5 on 4, 3 on all 15.
+    assert cost(36, 15) == 36 * 2 + 12 * 2 + 4 * 11
+    assert cost(15, 15) == 15 * 2 + 5 * 2 + 3 * 11
+    assert cost(3, 15) == 3 * 15
 
 
 def test_the_bound_on_nothing_is_the_closed_form() -> None:

@@ -285,7 +285,14 @@ class _Gauge:
     ) -> Searched:
         doses = [describe_dose(one, self.model, baseline.residual_norms) for one in conditions]
         totals = [abs(dose.total_relative) for dose in doses]
-        return search_grid(conditions, totals, partial(self._make, runner), control, self.settings)
+        return search_grid(
+            conditions,
+            totals,
+            partial(self._make, runner),
+            lambda one: self._along_random(one).values(),
+            control,
+            self.settings,
+        )
 
     def _randoms(
         self, runner: Runner, best: Best, conditions: Sequence[PlannedCondition]
@@ -296,14 +303,18 @@ class _Gauge:
         """
         prompts = best.reporting_prompts if self.settings.search else self.prompts
         chosen = next(condition for condition in conditions if condition.id == best.condition)
-        first = self.settings.seed + 1
-        seeds = range(first, first + self.settings.random_directions)
-        steerings = [chosen.along_random(seed) for seed in seeds]
-        made = self._run_all(runner, "random control", steerings, prompts)
+        steerings = self._along_random(chosen)
+        made = self._run_all(runner, "random control", list(steerings.values()), prompts)
         return {
             seed: self._judged(f"random-{seed}", "random", chosen, prompts, some)
-            for seed, some in zip(seeds, made, strict=True)
+            for seed, some in zip(steerings, made, strict=True)
         }
+
+    def _along_random(self, chosen: PlannedCondition) -> dict[int, AnySteering]:
+        """By seed."""
+        first = self.settings.seed + 1
+        seeds = range(first, first + self.settings.random_directions)
+        return {seed: chosen.along_random(seed) for seed in seeds}
 
     def _run_all(
         self, runner: Runner, stage: str, steerings: Sequence[AnySteering], prompts: Sequence[str]

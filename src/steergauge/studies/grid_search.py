@@ -1,7 +1,7 @@
 """The search on a model's grid: what it is allowed to see, what it may cost, and the record of what it found."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from steergauge.judging.label import Label, Reading
@@ -44,6 +44,7 @@ def search_grid(
     conditions: Sequence[PlannedCondition],
     totals: Sequence[float],
     make: Make,
+    randoms: Callable[[PlannedCondition], Iterable[AnySteering]],
     control: Labels,
     settings: GaugeSettings,
 ) -> Searched:
@@ -53,6 +54,8 @@ def search_grid(
         conditions: the grid.
         totals: how much each adds in all.
         make: generates and judges.
+        randoms: the random control of a condition. It is made in the winner's wave, so that it needs none of its own,
+            and is in the store when it is asked for.
         control: the unsteered model's labels; what it refuses takes no part in the choice.
         settings: the threshold, the prompts and the seed of their halves and their order.
     """
@@ -61,7 +64,7 @@ def search_grid(
         for one, total in zip(conditions, totals, strict=True)
     ]
     prompts = shown(control, settings)
-    log = _Log(conditions, make)
+    log = _Log(conditions, make, randoms, prompts.reporting)
     raced, sides, sheet = search(grid, log.ask, prompts, settings.threshold)
     ids = [condition.id for condition in conditions]
     finalists = [one for one in raced.rungs[-1].conditions if one != raced.winner]
@@ -102,14 +105,26 @@ def shown(control: Labels, settings: GaugeSettings) -> Prompts:
 class _Log:
     """Answers a sheet from an engine, and keeps what was made and what it cost."""
 
-    def __init__(self, conditions: Sequence[PlannedCondition], make: Make) -> None:
+    def __init__(
+        self,
+        conditions: Sequence[PlannedCondition],
+        make: Make,
+        randoms: Callable[[PlannedCondition], Iterable[AnySteering]],
+        compared_on: Sequence[str],
+    ) -> None:
         self.outputs: list[dict[str, Made]] = [{} for _ in conditions]
         self._conditions, self._make = conditions, make
+        self._randoms, self._compared_on = randoms, compared_on
         self._rows, self._tokens = Counter[Stage](), Counter[Stage]()
 
-    def ask(self, stage: Stage, pairs: Sequence[Pair]) -> list[Label | None]:
-        made = self._make(stage, [(self._conditions[one].steering, prompt) for one, prompt in pairs])
-        for (one, prompt), (output, _) in zip(pairs, made, strict=True):
+    def ask(self, wave: Mapping[Stage, Sequence[Pair]]) -> list[Label | None]:
+        asked = [(stage, one, prompt) for stage, pairs in wave.items() for one, prompt in pairs]
+        rows = [(self._conditions[one].steering, prompt) for _, one, prompt in asked]
+        for winner in {one for one, _ in wave.get(Stage.WINNER, ())}:
+            randoms = self._randoms(self._conditions[winner])
+            rows += [(random, prompt) for random in randoms for prompt in self._compared_on]
+        made = self._make(", ".join(wave), rows)[: len(asked)]
+        for (stage, one, prompt), (output, _) in zip(asked, made, strict=True):
             self.outputs[one][prompt] = output
             self._rows[stage] += 1
             self._tokens[stage] += len(output.generation.tokens)

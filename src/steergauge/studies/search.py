@@ -4,10 +4,12 @@ First the conditions race each other by successive halving (Jamieson and Talwalk
 them on two prompts, the best third of them on four, and so on, until the last have seen every prompt.
 Then the doses beside the winner race the threshold, each until an exact bound tells on which side it is. All see
 the same prompts in the same order, so every comparison is paired.
+
+A wave of few rows takes an engine almost as long as one of many, so a search asks in few waves.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -30,6 +32,7 @@ FINALISTS = 3
 """Fewer do not go on, as long as the rows suffice: a winner wants rivals that saw all that it saw."""
 
 Pair = tuple[int, str]
+"""A condition's index in the grid, and a prompt."""
 
 
 class Stage(StrEnum):
@@ -37,11 +40,11 @@ class Stage(StrEnum):
 
     RACE = "search"
     WINNER = "the winner's other prompts"
-    WINDOW = "the winner's window"
+    WINDOW = "its window"
 
 
-Ask = Callable[[Stage, Sequence[Pair]], Sequence[Label | None]]
-"""Gives the labels of (a condition's index in the grid, prompt), in that order; None where one is unscored."""
+Ask = Callable[[Mapping[Stage, Sequence[Pair]]], Sequence[Label | None]]
+"""Gives the labels of a wave, stage after stage in its order; None where one is unscored. No stage is empty."""
 
 
 class Place(NamedTuple):
@@ -100,7 +103,6 @@ class Sheet:
 
     def __init__(self, conditions: int, ask: Ask) -> None:
         self.labels: list[dict[str, Label | None]] = [{} for _ in range(conditions)]
-        self.stage = Stage.RACE
         self._ask = ask
 
     @property
@@ -112,9 +114,11 @@ class Sheet:
         """What is not known of these."""
         return [(one, prompt) for one in conditions for prompt in prompts if prompt not in self.labels[one]]
 
-    def ask(self, pairs: Sequence[Pair]) -> None:
+    def ask(self, wave: Mapping[Stage, Sequence[Pair]]) -> None:
         """Asks for all of them at once, so that an engine has full batches."""
-        for (one, prompt), label in zip(pairs, self._ask(self.stage, pairs) if pairs else (), strict=True):
+        asked = {stage: pairs for stage, pairs in wave.items() if pairs}
+        pairs = [pair for some in asked.values() for pair in some]
+        for (one, prompt), label in zip(pairs, self._ask(asked) if asked else (), strict=True):
             self.labels[one][prompt] = label
 
     def count(self, condition: int, label: Label | None) -> int:
@@ -137,8 +141,8 @@ class Outcome(NamedTuple):
 def search(grid: Sequence[Place], ask: Ask, prompts: Prompts, threshold: float) -> Outcome:
     """Finds the best condition and its window for about a fifth of the grid's rows.
 
-    The winner is chosen on the choosing half alone. It is then shown every prompt, and the doses at its block are
-    shown prompts of both halves: by then nothing is left to choose.
+    The winner is chosen on the choosing half alone. It is then shown every prompt, and at once the doses at its block
+    are shown prompts of both halves: by then nothing is left to choose.
 
     Args:
         grid: the conditions, one at least.
@@ -153,12 +157,12 @@ def search(grid: Sequence[Place], ask: Ask, prompts: Prompts, threshold: float) 
     )
     sides: dict[int, Side] = {}
     if raced.winner is not None:
-        sheet.stage = Stage.WINNER
-        sheet.ask(sheet.missing([raced.winner], prompts.all))
-        sheet.stage = Stage.WINDOW
+        unseen = sheet.missing([raced.winner], prompts.all)
         same_block = [index for index, place in enumerate(grid) if place[:2] == grid[raced.winner][:2]]
         answered = [*prompts.choosing, *prompts.reporting]
-        sides = race_threshold(same_block, sheet, answered, threshold, max(0, budget - sheet.rows))
+        sides = race_threshold(
+            same_block, sheet, answered, threshold, max(0, budget - sheet.rows - len(unseen)), unseen
+        )
     return Outcome(raced, sides, sheet)
 
 
@@ -166,7 +170,8 @@ def race(grid: Sequence[Place], sheet: Sheet, prompts: Sequence[str], threshold:
     """Races all conditions against each other.
 
     While nothing was refused nothing tells who is better: nobody leaves, and all are shown one prompt more. That
-    ends when every condition is bound to be under the threshold, or when the rows run out.
+    ends when every condition is bound to be under the threshold, or when the rows run out. A rung that would send
+    one home at most is not held: its wave would take longer than the rows it saves.
 
     Args:
         grid: the conditions, one at least.
@@ -179,14 +184,14 @@ def race(grid: Sequence[Place], sheet: Sheet, prompts: Sequence[str], threshold:
     racing, seen, rungs = list(range(len(grid))), min(FEWEST, len(prompts)), list[Rung]()
     rows = max(rows, cost(len(grid), len(prompts)))
     while True:
-        sheet.ask(sheet.missing(racing, prompts[:seen]))
+        sheet.ask({Stage.RACE: sheet.missing(racing, prompts[:seen])})
         rungs.append(Rung(tuple(racing), seen))
         left = rows - sheet.rows
         if seen == len(prompts):
             break
         if any(sheet.count(one, Label.REFUSAL) for one in racing):
             fit = _fitting(len(racing), seen, len(prompts), left)
-            racing, seen = _best(grid, beside, sheet, racing, fit), min(2 * seen, len(prompts))
+            racing, seen = _best(grid, beside, sheet, racing, fit), _following(fit, seen, len(prompts))
         elif len(racing) > left or upper_bound(0, min(map(sheet.scored, racing)), SHARED) < threshold:
             break
         else:
@@ -198,7 +203,12 @@ def race(grid: Sequence[Place], sheet: Sheet, prompts: Sequence[str], threshold:
 
 
 def race_threshold(
-    conditions: Sequence[int], sheet: Sheet, prompts: Sequence[str], threshold: float, rows: int
+    conditions: Sequence[int],
+    sheet: Sheet,
+    prompts: Sequence[str],
+    threshold: float,
+    rows: int,
+    winner: Sequence[Pair] = (),
 ) -> dict[int, Side]:
     """Finds on which side of the threshold each condition is, showing it no more prompts once that is sure.
 
@@ -208,24 +218,26 @@ def race_threshold(
         prompts: those to be shown, in order.
         threshold: the rate to reach.
         rows: how many may be asked for.
+        winner: what is asked for in the first wave beside them, whatever it costs.
 
     Returns:
         The side of each. Who is undecided has seen every prompt, or the rows have run out.
     """
-    limit = sheet.rows + rows
+    limit = sheet.rows + len(winner) + rows
     while True:
         sides = {one: _side(sheet, one, prompts, threshold) for one in conditions}
-        left = {
-            one: pairs
+        left = [
+            pairs
             for one, side in sides.items()
-            if side is Side.UNDECIDED and (pairs := sheet.missing([one], prompts))
-        }
-        each = (limit - sheet.rows) // len(left) if left else 0
-        if each == 0:
+            if side is Side.UNDECIDED
+            and (pairs := [pair for pair in sheet.missing([one], prompts) if pair not in winner])
+        ]
+        each = (limit - sheet.rows - len(winner)) // len(left) if left else 0
+        if each == 0 and not winner:
             return sides
-        # As many again as one has seen.
-        waves = [pairs[: min(each, max(FEWEST, len(sheet.labels[one])))] for one, pairs in left.items()]
-        sheet.ask([pair for wave in waves for pair in wave])
+        shared = [pair for pairs in left for pair in pairs[:each]]
+        sheet.ask({Stage.WINNER: winner, Stage.WINDOW: shared})
+        winner = ()
 
 
 def upper_bound(count: int, n: int, sure: float = SURE) -> float:
@@ -237,7 +249,7 @@ def cost(conditions: int, prompts: int, seen: int = 0) -> int:
     """Rows of a race to its end, by so many conditions that have seen so many prompts."""
     total = 0
     while seen < prompts:
-        following = min(max(2 * seen, FEWEST), prompts)
+        following = _following(conditions, seen, prompts)
         total += conditions * (following - seen)
         conditions, seen = _kept(conditions), following
     return total
@@ -265,6 +277,12 @@ def neighbours(grid: Sequence[Place]) -> list[list[int]]:
 
 def _kept(racing: int) -> int:
     return min(racing, max(FINALISTS, math.ceil(racing * KEPT)))
+
+
+def _following(racing: int, seen: int, prompts: int) -> int:
+    """How many prompts so many conditions have seen at the end of the next rung."""
+    last = seen > 0 and racing - _kept(racing) <= 1
+    return prompts if last else min(max(2 * seen, FEWEST), prompts)
 
 
 def _fitting(racing: int, seen: int, prompts: int, rows: int) -> int:
