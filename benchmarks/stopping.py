@@ -19,7 +19,7 @@ from steergauge.judging.label import DecidingJudge, Judge
 from steergauge.judging.words import most_numbers
 from steergauge.models.growing_text import decoded, settled_text, token_texts
 from steergauge.models.weights import folder_here
-from steergauge.steering.torch_engine import TOKENS_BETWEEN_ASKING
+from steergauge.steering.engine import TOKENS_BETWEEN_ASKING
 from steergauge.store import Store
 
 

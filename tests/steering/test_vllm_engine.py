@@ -1,6 +1,6 @@
 """vLLM itself against the torch engine, in float32, on tiny models: skipped where vLLM is not installed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from steergauge.models.loading import Model, load_model
 from steergauge.models.phantom import Phantom
 from steergauge.prompts import study_evaluation_set
 from steergauge.steering.checks import check_instrument
-from steergauge.steering.engine import Decoding, Generation, Request
+from steergauge.steering.engine import Decoding, Generation, Request, StopRule
 from steergauge.steering.engines import EngineChoice, EngineName
 from steergauge.steering.head_steering import HeadSteering
 from steergauge.steering.operation import Operation
@@ -104,6 +104,30 @@ def test_a_mixed_batch_is_the_torch_engines_token_for_token(family: str, models:
         [Request(one.prompt, unsteered(tiny.BLOCKS, WIDTH), one.decoding) for one in requests],
     )
     assert sum(one != other for one, other in zip(expected, control, strict=True)) > len(requests) / 3
+
+
+def test_a_request_whose_rule_holds_ends_where_the_torch_engine_ends_it(
+    models: dict[str, Model], engine: VllmEngine
+) -> None:
+    asked = list[tuple[int, int]]()
+    at_8 = StopRule("at 8", lambda tokens, left: len(tokens) >= 7)
+
+    def goes_on(tokens: Sequence[int], left: int) -> bool:
+        asked.append((len(tokens), left))
+        return False
+
+    never = StopRule("never", goes_on)
+    requests = [
+        Request(one.prompt, one.steering, Decoding(13, stop=[None, at_8, never][row % 3]))
+        for row, one in enumerate(mixed())
+    ]
+    made = generations(engine, requests)
+    assert set(asked) == {(4, 9), (8, 5), (12, 1)}
+    assert made == run(models["qwen2"], requests)
+    assert {one.finish for one in made} >= {"length", "decided"}
+    for row, one in enumerate(made):
+        if one.finish != "stop":
+            assert (one.finish, len(one.tokens)) == (("decided", 8) if row % 3 == 1 else ("length", 13))
 
 
 @pytest.mark.parametrize(

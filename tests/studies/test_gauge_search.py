@@ -92,6 +92,37 @@ def test_random_vectors_are_shown_the_prompts_that_they_are_compared_on(result: 
     assert (random.refusal.n, random.effect.n, result.random_control.against_strongest.n) == (15, 15, 15)
 
 
+class Stages:
+    """Notes the stages of a gauge, each with its rows and the tokens that were made for it."""
+
+    def __init__(self) -> None:
+        self.noted: list[tuple[str, int, int]] = []
+
+    def begin(self, stage: str, rows: int) -> None:
+        self.noted.append((stage, rows, 0))
+
+    def advance(self, rows_done: int, tokens: int) -> None:
+        stage, rows, so_far = self.noted[-1]
+        self.noted[-1] = (stage, rows, so_far + tokens)
+
+
+def test_the_winners_other_prompts_its_window_and_the_random_control_are_one_wave(
+    phantom_model: Model, tmp_path: Path
+) -> None:
+    stages = Stages()
+    found = gauge(phantom_model, settings(), store=tmp_path / "new.db", progress=stages)
+    assert found.search
+    assert found.best
+    winner = next(
+        rows for stage, rows, _ in stages.noted if stage == "the winner's other prompts, its window"
+    )
+    window = found.search.window.rows
+    assert winner == found.search.winner.rows + window + len(found.best.reporting_prompts)
+    name, rows, tokens = stages.noted[-1]
+    assert (name, rows, tokens) == ("random control", len(found.best.reporting_prompts), 0)
+    assert [stage for stage, _, _ in stages.noted].count("search") == len(found.search.rungs) == 3
+
+
 def test_the_rivals_are_compared_on_the_choosing_half(result: GaugeResult) -> None:
     assert result.search
     assert result.best

@@ -1,7 +1,7 @@
 """The engine contract: conditions × prompts in, generations out."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self, TypeAlias, runtime_checkable
 
@@ -10,6 +10,9 @@ from steergauge.steering.steering import Steering
 
 AnySteering: TypeAlias = Steering | HeadSteering
 Finish: TypeAlias = Literal["stop", "length", "decided"]
+
+TOKENS_BETWEEN_ASKING = 4
+"""Stop rules are asked whenever a generation has so many tokens more."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,20 @@ class Decoding:
     def in_full(self) -> Self:
         """The same without a stop rule."""
         return replace(self, stop=None)
+
+    def decided(self, tokens: Sequence[int]) -> bool:
+        """Whether a generation that has come to these tokens ends here by the stop rule."""
+        return (
+            self.stop is not None
+            and len(tokens) % TOKENS_BETWEEN_ASKING == 0
+            and self.stop.holds(tokens, self.max_new_tokens - len(tokens))
+        )
+
+    def finish(self, tokens: Sequence[int], stop_tokens: Collection[int]) -> Finish:
+        """Why a generation of these tokens has ended."""
+        if tokens[-1] in stop_tokens:
+            return "stop"
+        return "length" if len(tokens) >= self.max_new_tokens else "decided"
 
     def identity(self) -> dict[str, Any]:
         """What makes two decodings the same one, for content addresses."""

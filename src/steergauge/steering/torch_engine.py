@@ -15,7 +15,7 @@ from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.growing_text import decoded
 from steergauge.models.loading import Model
 from steergauge.models.size import Shape, shape_of
-from steergauge.steering.engine import Finish, Generation, Request, distinct
+from steergauge.steering.engine import Generation, Request, distinct
 from steergauge.steering.growing_cache import ROOM, growing_cache
 from steergauge.steering.intervene import intervene
 from steergauge.steering.positions import Positions, steered_tokens
@@ -25,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 # Past this many rows matrix products gain little on a CPU.
 _MOST_ROWS = 256
-# Stop rules are asked whenever a row has written so many tokens more.
-TOKENS_BETWEEN_ASKING = 4
 # Prompt tokens beside the new ones, for the estimate of memory; a longer prompt only makes it tighter.
 _PROMPT_TOKENS = 64
 
@@ -132,7 +130,7 @@ class TorchEngine:
                         (prompt_tokens - first)[ended] + written.shape[1] - 1,
                     )
                     for row in torch.nonzero(ended).flatten().tolist():
-                        yield int(rows[row]), self._generation(written[row], stopped[row], limits[row])
+                        yield int(rows[row]), self._generation(requests[int(rows[row])], written[row])
                     # Rows that have ended leave the batch, so short replies do not wait for long ones.
                     kept = torch.nonzero(~ended).flatten()
                     cache.batch_select_indices(kept)
@@ -154,18 +152,15 @@ class TorchEngine:
 
     def _decided(self, requests: Sequence[Request], rows: Tensor, written: Tensor) -> Tensor:
         """Which rows end here by their requests' stop rules, (rows,)."""
-        decided = torch.zeros(len(rows), dtype=torch.bool)
-        tokens = written.shape[1]
-        if tokens % TOKENS_BETWEEN_ASKING == 0:
-            for place, (row, so_far) in enumerate(zip(rows.tolist(), written.tolist(), strict=True)):
-                decoding = requests[row].decoding
-                if decoding.stop is not None:
-                    decided[place] = decoding.stop.holds(so_far, decoding.max_new_tokens - tokens)
-        return decided.to(written.device)
+        decided = [
+            requests[row].decoding.decided(so_far)
+            for row, so_far in zip(rows.tolist(), written.tolist(), strict=True)
+        ]
+        return torch.tensor(decided, device=written.device)
 
-    def _generation(self, written: Tensor, stopped: Tensor, limit: Tensor) -> Generation:
+    def _generation(self, request: Request, written: Tensor) -> Generation:
         tokens = tuple(written.tolist())
-        finish: Finish = "stop" if stopped else "length" if limit <= len(tokens) else "decided"
+        finish = request.decoding.finish(tokens, self.model.stop_tokens)
         return Generation(decoded(self.model.tokenizer, tokens), tokens, finish)
 
     def _require_every_token_steered(self, steered: Tensor, expected: Tensor) -> None:

@@ -20,8 +20,10 @@ from steergauge.steering.steering import Steering
 from steergauge.steering.vllm_canary import require_steering_arrives
 from steergauge.steering.vllm_worker import MARK, Seen, Watched
 
-# Requests that run at once; the others of a wave wait their turn.
 MOST_ROWS = 256
+"""Requests of a wave."""
+# Those that run at once; the others wait their turn. On a CPU products of more rows gain little, and memory is slow.
+_MOST_AT_ONCE = {"cpu": 128}
 # Prompt tokens beside the new ones, for the memory of a CPU; where they do not suffice, rows wait or start anew.
 _PROMPT_TOKENS = 64
 # On a CPU, keys and values are kept in blocks of so many tokens.
@@ -93,6 +95,7 @@ class VllmEngine:
         split = f", split over {ranks}" if ranks > 1 else ""
         self.version = f"1 (vllm {vllm.__version__}, torch {torch.__version__}{split})"
         self.wave_rows = wave_rows or MOST_ROWS
+        at_once = min(self.wave_rows, _MOST_AT_ONCE.get(device.type, MOST_ROWS))
         self._sampling = vllm.SamplingParams
         self._waves = 0
         arguments = {
@@ -101,12 +104,12 @@ class VllmEngine:
             "model_impl": "vllm",
             "skip_tokenizer_init": True,  # tokens go in and come out
             "max_model_len": -1,  # what fits
-            "max_num_seqs": min(self.wave_rows, MOST_ROWS),
+            "max_num_seqs": at_once,
             "enforce_eager": True,  # compiled code does not call hooks
             "enable_prefix_caching": False,  # keys and values are found by tokens, not by steering
             "use_tqdm_on_load": False,
             "worker_extension_cls": "steergauge.steering.vllm_worker.SteeringWorker",
-            **_memory(model, min(self.wave_rows, MOST_ROWS), max_new_tokens),
+            **_memory(model, at_once, max_new_tokens),
             **(options or {}),
         }
         try:
@@ -182,6 +185,7 @@ class VllmEngine:
         self._call("load", steerings, *watch)
         wave, self._waves = self._waves, self._waves + 1
         waiting = {f"{wave}-{row}": row for row in range(len(requests))}
+        written: list[list[int]] = [[] for _ in requests]
         try:
             for name, row in waiting.items():
                 mark = {
@@ -193,18 +197,22 @@ class VllmEngine:
                     name, {"prompt_token_ids": prompts[row]}, self._parameters(requests[row], mark, only)
                 )
             while waiting:
-                ended = {
-                    waiting.pop(output.request_id): output.outputs[0].token_ids
-                    for output in self._engine.step()
-                    if output.finished
-                }
+                ended = list[int]()
+                for output in self._engine.step():
+                    row = waiting[output.request_id]
+                    written[row] += output.outputs[0].token_ids
+                    decided = not output.finished and requests[row].decoding.decided(written[row])
+                    if decided:
+                        self._engine.abort_request([output.request_id])
+                    if decided or output.finished:
+                        ended.append(waiting.pop(output.request_id))
                 # The last token that is written is never fed back.
-                fed = {row: len(prompts[row]) + len(written) - 1 for row, written in ended.items()}
+                fed = {row: len(prompts[row]) + len(written[row]) - 1 for row in ended}
                 self._require_sound(
                     fed, {row: fed[row] - self._start(requests[row], prompts[row]) for row in fed}
                 )
-                for row, written in ended.items():
-                    yield row, self._generation(written)
+                for row in ended:
+                    yield row, self._generation(requests[row], written[row])
         finally:
             if waiting:
                 self._engine.abort_request(list(waiting))
@@ -251,14 +259,16 @@ class VllmEngine:
             ignore_eos=True,  # the model's stop tokens are all there are
             allowed_token_ids=None if only is None else [only],
             detokenize=False,
-            output_kind=RequestOutputKind.FINAL_ONLY,
+            # Tokens are told one by one only to those who ask whether to go on.
+            output_kind=RequestOutputKind.FINAL_ONLY
+            if request.decoding.stop is None
+            else RequestOutputKind.DELTA,
             extra_args={MARK: dict(mark)},
         )
 
-    def _generation(self, written: Sequence[int]) -> Generation:
-        text = decoded(self.model.tokenizer, written)
-        stopped = written[-1] in self.model.stop_tokens
-        return Generation(text, tuple(written), "stop" if stopped else "length")
+    def _generation(self, request: Request, written: Sequence[int]) -> Generation:
+        finish = request.decoding.finish(written, self.model.stop_tokens)
+        return Generation(decoded(self.model.tokenizer, written), tuple(written), finish)
 
     def _require_sound(self, fed: Mapping[int, int], expected: Mapping[int, int]) -> None:
         """Finite logits and the expected number of steered tokens, of rows to which so many were fed."""

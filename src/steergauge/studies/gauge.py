@@ -289,9 +289,9 @@ class _Gauge:
             conditions,
             totals,
             partial(self._make, runner),
-            lambda one: self._along_random(one).values(),
-            control,
-            self.settings,
+            randoms=lambda one: self._along_random(one).values(),
+            control=control,
+            settings=self.settings,
         )
 
     def _randoms(

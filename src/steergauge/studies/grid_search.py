@@ -44,6 +44,7 @@ def search_grid(
     conditions: Sequence[PlannedCondition],
     totals: Sequence[float],
     make: Make,
+    *,
     randoms: Callable[[PlannedCondition], Iterable[AnySteering]],
     control: Labels,
     settings: GaugeSettings,

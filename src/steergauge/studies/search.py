@@ -1,9 +1,9 @@
-"""The search: two races over shared prompts in place of a sweep. It knows no model: it asks for labels.
+"""The search: a race over shared prompts in place of a sweep. It knows no model: it asks for labels.
 
 First the conditions race each other by successive halving (Jamieson and Talwalkar 2016, AISTATS 51:240): all of
 them on two prompts, the best third of them on four, and so on, until the last have seen every prompt.
-Then the doses beside the winner race the threshold, each until an exact bound tells on which side it is. All see
-the same prompts in the same order, so every comparison is paired.
+Then the doses beside the winner, whose side of the threshold an exact bound does not tell yet, share what is left.
+All see the same prompts in the same order, so every comparison is paired.
 
 A wave of few rows takes an engine almost as long as one of many, so a search asks in few waves.
 """
@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import zip_longest
 from typing import NamedTuple
 
 from steergauge.judging.label import Label
@@ -160,9 +161,16 @@ def search(grid: Sequence[Place], ask: Ask, prompts: Prompts, threshold: float) 
         unseen = sheet.missing([raced.winner], prompts.all)
         same_block = [index for index, place in enumerate(grid) if place[:2] == grid[raced.winner][:2]]
         answered = [*prompts.choosing, *prompts.reporting]
-        sides = race_threshold(
-            same_block, sheet, answered, threshold, max(0, budget - sheet.rows - len(unseen)), unseen
-        )
+        # The winner sees all prompts in any case. The doses that are still undecided share what is left.
+        undecided = [
+            sheet.missing([one], answered)
+            for one, side in sides_of_threshold(same_block, sheet, answered, threshold).items()
+            if side is Side.UNDECIDED and one != raced.winner
+        ]
+        in_turn = [pair for pairs in zip_longest(*undecided) for pair in pairs if pair is not None]
+        rows = max(0, budget - sheet.rows - len(unseen))
+        sheet.ask({Stage.WINNER: unseen, Stage.WINDOW: in_turn[:rows]})
+        sides = sides_of_threshold(same_block, sheet, answered, threshold)
     return Outcome(raced, sides, sheet)
 
 
@@ -202,42 +210,11 @@ def race(grid: Sequence[Place], sheet: Sheet, prompts: Sequence[str], threshold:
     return Race(leader, leader if told else None, tuple(rungs))
 
 
-def race_threshold(
-    conditions: Sequence[int],
-    sheet: Sheet,
-    prompts: Sequence[str],
-    threshold: float,
-    rows: int,
-    winner: Sequence[Pair] = (),
+def sides_of_threshold(
+    conditions: Sequence[int], sheet: Sheet, prompts: Sequence[str], threshold: float
 ) -> dict[int, Side]:
-    """Finds on which side of the threshold each condition is, showing it no more prompts once that is sure.
-
-    Args:
-        conditions: to be decided.
-        sheet: what is known of them.
-        prompts: those to be shown, in order.
-        threshold: the rate to reach.
-        rows: how many may be asked for.
-        winner: what is asked for in the first wave beside them, whatever it costs.
-
-    Returns:
-        The side of each. Who is undecided has seen every prompt, or the rows have run out.
-    """
-    limit = sheet.rows + len(winner) + rows
-    while True:
-        sides = {one: _side(sheet, one, prompts, threshold) for one in conditions}
-        left = [
-            pairs
-            for one, side in sides.items()
-            if side is Side.UNDECIDED
-            and (pairs := [pair for pair in sheet.missing([one], prompts) if pair not in winner])
-        ]
-        each = (limit - sheet.rows - len(winner)) // len(left) if left else 0
-        if each == 0 and not winner:
-            return sides
-        shared = [pair for pairs in left for pair in pairs[:each]]
-        sheet.ask({Stage.WINNER: winner, Stage.WINDOW: shared})
-        winner = ()
+    """On which side of the threshold each condition is, as far as the prompts that it has seen tell."""
+    return {one: _side(sheet, one, prompts, threshold) for one in conditions}
 
 
 def upper_bound(count: int, n: int, sure: float = SURE) -> float:
