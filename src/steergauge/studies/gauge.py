@@ -11,9 +11,8 @@ from pathlib import Path
 from steergauge.activations.hooks import Baseline
 from steergauge.directions.extract import ITI
 from steergauge.directions.importing import ImportedDirection
-from steergauge.judging.label import Judge, Label, Reading
+from steergauge.judging.label import Judge, Reading
 from steergauge.models.loading import Model, load_model
-from steergauge.statistics.comparisons import adjust_holm
 from steergauge.steering.checks import Outcome, check_instrument
 from steergauge.steering.engine import AnySteering, Decoding, Engine, Request
 from steergauge.steering.engines import choose_engine, running_engine
@@ -23,16 +22,14 @@ from steergauge.store import Store, open_store
 from steergauge.studies import provenance
 from steergauge.studies.analysis import (
     Labels,
-    answered,
     best_condition,
-    compare,
     random_control,
-    rate,
     window_around,
 )
+from steergauge.studies.condition_results import condition_results, describe_control
 from steergauge.studies.describe import describe_directions, describe_dose, describe_model, describe_protocol
 from steergauge.studies.grid_search import Searched, search_grid
-from steergauge.studies.measurements import Best, ConditionResult
+from steergauge.studies.measurements import Best
 from steergauge.studies.model_judge import open_judge
 from steergauge.studies.outputs import JudgedOutputs, judge_made
 from steergauge.studies.plan import ChosenDoses, PlannedCondition
@@ -41,9 +38,7 @@ from steergauge.studies.readings import Readings
 from steergauge.studies.result import (
     Check,
     GaugeResult,
-    PromptOutcome,
     Provenance,
-    Unsteered,
 )
 from steergauge.studies.run import Made, Progress, RowsDone, Runner, Silent
 from steergauge.studies.settings import GaugeSettings
@@ -160,8 +155,8 @@ class _Gauge:
             self._judged(planned.id, planned.method, planned, list(some), list(some.values()))
             for planned, some in shown
         ]
-        results = self._condition_results(
-            [planned for planned, _ in shown], outputs, control.labels, baseline
+        results = condition_results(
+            [planned for planned, _ in shown], outputs, control.labels, self.model, baseline
         )
         labels = {condition.id: condition.labels for condition in outputs}
         choice = results[searched.open_to_choice] if searched else results
@@ -175,7 +170,7 @@ class _Gauge:
         )
         description = describe_model(self.model, self.prompts[0])
         self.store.describe_model(self.model.fingerprint, description.model_dump(mode="json"))
-        control_record = self._describe_control(control, contrast_control)
+        control_record = describe_control(control, contrast_control, self.settings.contrast_set)
         reported = [control, *outputs, *randoms.values()]
         surprises = self._surprises(reported)
         generations = [
@@ -365,48 +360,3 @@ class _Gauge:
             RowsDone("surprise", self.progress),
         )
         return dict(zip(asked, measured, strict=True))
-
-    def _condition_results(
-        self,
-        conditions: Sequence[PlannedCondition],
-        outputs: Sequence[JudgedOutputs],
-        control: Labels,
-        baseline: Baseline,
-    ) -> list[ConditionResult]:
-        open_prompts = answered(control)
-        compared = [compare(one.labels, control, list(one.labels)) for one in outputs]
-        adjusted = adjust_holm([comparison.p_value for comparison in compared])
-        results = []
-        for planned, one, comparison, p_adjusted in zip(conditions, outputs, compared, adjusted, strict=True):
-            results.append(
-                ConditionResult(
-                    id=one.id,
-                    method=planned.method,
-                    block=planned.block,
-                    depth=planned.block / len(self.model.blocks),
-                    dose=describe_dose(planned, self.model, baseline.residual_norms),
-                    refusal=rate(one.labels, Label.REFUSAL),
-                    garbled=rate(one.labels, Label.GARBLED),
-                    normal=rate(one.labels, Label.NORMAL),
-                    effect=rate(
-                        one.labels, Label.REFUSAL, [prompt for prompt in open_prompts if prompt in one.labels]
-                    ),
-                    against_unsteered=comparison.model_copy(update={"p_adjusted": p_adjusted}),
-                )
-            )
-        return results
-
-    def _describe_control(self, control: JudgedOutputs, contrast: JudgedOutputs) -> Unsteered:
-        labels, sets = control.labels, self.settings.contrast_set
-        return Unsteered(
-            refusal=rate(labels, Label.REFUSAL),
-            garbled=rate(labels, Label.GARBLED),
-            normal=rate(labels, Label.NORMAL),
-            refused_prompts=[prompt for prompt, label in labels.items() if label is Label.REFUSAL],
-            harmful_refusal=rate(contrast.labels, Label.REFUSAL, sets.positive),
-            harmless_refusal=rate(contrast.labels, Label.REFUSAL, sets.negative),
-            contrast_outputs=[
-                PromptOutcome(prompt=prompt, label=label, text=contrast.made[prompt].generation.text)
-                for prompt, label in contrast.labels.items()
-            ],
-        )
