@@ -62,9 +62,7 @@ class SearchRecord(Record):
     rungs: list[RungRecord] = Field(description="The race between the conditions, in order.")
     race: CostRecord = Field(description="Of the race between the conditions.")
     winner: CostRecord = Field(description="Of the winner's outputs on all prompts that it had not seen.")
-    window: CostRecord = Field(
-        description="Of the race between the winner's block's doses and the threshold."
-    )
+    window: CostRecord = Field(description="Of the other doses at the winner's block, for the window.")
     grid_rows: int = Field(description="Outputs of the whole grid.")
     share: float = Field(
         description="Rows of all three / `grid_rows`. The controls, of a sweep too, are in neither."
