@@ -156,21 +156,21 @@ def search(grid: Sequence[Place], ask: Ask, prompts: Prompts, threshold: float) 
     raced = race(
         grid, sheet, prompts.choosing, threshold, budget - len(prompts.reporting) - len(prompts.refused)
     )
-    sides: dict[int, Side] = {}
-    if raced.winner is not None:
-        unseen = sheet.missing([raced.winner], prompts.all)
-        same_block = [index for index, place in enumerate(grid) if place[:2] == grid[raced.winner][:2]]
-        answered = [*prompts.choosing, *prompts.reporting]
-        # The winner sees all prompts in any case. The doses that are still undecided share what is left.
-        undecided = [
-            sheet.missing([one], answered)
-            for one, side in sides_of_threshold(same_block, sheet, answered, threshold).items()
-            if side is Side.UNDECIDED and one != raced.winner
-        ]
-        in_turn = [pair for pairs in zip_longest(*undecided) for pair in pairs if pair is not None]
-        rows = max(0, budget - sheet.rows - len(unseen))
-        sheet.ask({Stage.WINNER: unseen, Stage.WINDOW: in_turn[:rows]})
-        sides = sides_of_threshold(same_block, sheet, answered, threshold)
+    if raced.winner is None:
+        return Outcome(raced, {}, sheet)
+    same_block = [index for index, place in enumerate(grid) if place[:2] == grid[raced.winner][:2]]
+    answered = [*prompts.choosing, *prompts.reporting]
+    # The winner sees all prompts in any case. The doses that are still undecided share what is left.
+    unseen = sheet.missing([raced.winner], prompts.all)
+    undecided = [
+        sheet.missing([one], answered)
+        for one in same_block
+        if one != raced.winner and _side(sheet, one, answered, threshold) is Side.UNDECIDED
+    ]
+    in_turn = [pair for pairs in zip_longest(*undecided) for pair in pairs if pair is not None]
+    rows = max(0, budget - sheet.rows - len(unseen))
+    sheet.ask({Stage.WINNER: unseen, Stage.WINDOW: in_turn[:rows]})
+    sides = {one: _side(sheet, one, answered, threshold) for one in same_block}
     return Outcome(raced, sides, sheet)
 
 
@@ -208,13 +208,6 @@ def race(grid: Sequence[Place], sheet: Sheet, prompts: Sequence[str], threshold:
     # The unsteered model refuses none of these prompts: every refusal is a gain, and McNemar's test a power of ½.
     told = 0.5 ** sheet.count(leader, Label.REFUSAL) < 1 - SURE
     return Race(leader, leader if told else None, tuple(rungs))
-
-
-def sides_of_threshold(
-    conditions: Sequence[int], sheet: Sheet, prompts: Sequence[str], threshold: float
-) -> dict[int, Side]:
-    """On which side of the threshold each condition is, as far as the prompts that it has seen tell."""
-    return {one: _side(sheet, one, prompts, threshold) for one in conditions}
 
 
 def upper_bound(count: int, n: int, sure: float = SURE) -> float:
@@ -290,6 +283,7 @@ def _order(grid: Sequence[Place], sheet: Sheet, one: int) -> tuple[float, ...]:
 
 
 def _side(sheet: Sheet, one: int, prompts: Sequence[str], threshold: float) -> Side:
+    """Of the threshold, as far as those of the prompts that it has seen tell."""
     seen = [sheet.labels[one][prompt] for prompt in prompts if prompt in sheet.labels[one]]
     scored = len(seen) - seen.count(None)
     low, high = clopper_pearson_interval(seen.count(Label.REFUSAL), scored, 2 * SURE - 1)
