@@ -15,7 +15,7 @@ from steergauge.errors import InstrumentError, SteergaugeError
 from steergauge.models.growing_text import decoded
 from steergauge.models.loading import Model
 from steergauge.models.size import Shape, shape_of
-from steergauge.steering.engine import Generation, Request, distinct
+from steergauge.steering.engine import TOKENS_BETWEEN_ASKING, Generation, Request, distinct
 from steergauge.steering.growing_cache import ROOM, growing_cache
 from steergauge.steering.intervene import intervene
 from steergauge.steering.positions import Positions, steered_tokens
@@ -152,11 +152,11 @@ class TorchEngine:
 
     def _decided(self, requests: Sequence[Request], rows: Tensor, written: Tensor) -> Tensor:
         """Which rows end here by their requests' stop rules, (rows,)."""
-        decided = [
-            requests[row].decoding.decided(so_far)
-            for row, so_far in zip(rows.tolist(), written.tolist(), strict=True)
-        ]
-        return torch.tensor(decided, device=written.device)
+        decided = torch.zeros(len(rows), dtype=torch.bool)
+        if written.shape[1] % TOKENS_BETWEEN_ASKING == 0:  # copied to the CPU only where somebody asks
+            for place, (row, so_far) in enumerate(zip(rows.tolist(), written.tolist(), strict=True)):
+                decided[place] = requests[row].decoding.decided(so_far)
+        return decided.to(written.device)
 
     def _generation(self, request: Request, written: Tensor) -> Generation:
         tokens = tuple(written.tolist())
