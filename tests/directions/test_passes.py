@@ -1,5 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from steergauge.directions.passes import Job, SharedPasses
 from steergauge.directions.random import random_unit_vector
 from steergauge.models.blocks import reading
 from steergauge.models.loading import Model
+from steergauge.models.parts import outputs_of
 from tiny import BLOCKS, FAMILIES, WIDTH
 
 Models = Callable[[str], Model]
@@ -103,6 +106,94 @@ def test_rows_of_one_pass_read_what_each_reads_alone_in_plain_transformers(
         for hidden, logits, run in zip(*reading_, runs, strict=True):
             np.testing.assert_allclose(hidden, run.hidden[:, -1], atol=2e-4, rtol=1e-4)
             np.testing.assert_allclose(logits, run.logits, atol=2e-4, rtol=1e-4)
+
+
+def late_jobs() -> list[Job]:
+    d, reference = vector(1, length=5.0), vector(2, length=9.0)
+    late = [Job(PROMPTS, affine(d, reference, layer, 1)) for layer in range(BLOCKS)]
+    return [Job(PROMPTS, None), *late, Job(PROMPTS[:1], addition(d, 1))]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_that_begin_at_their_edit_read_what_they_read_from_the_start(
+    family: str, tiny_model: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passes, "_TOKENS_A_PASS", 100)
+    model = tiny_model(family)
+    whole, begun = SharedPasses(model, LAYERS), SharedPasses(model, LAYERS)
+    monkeypatch.setitem(whole.__dict__, "_outputs", None)
+    assert begun._outputs is not None
+    for one, other in zip(whole.run(late_jobs()), begun.run(late_jobs()), strict=True):
+        np.testing.assert_allclose(one.hidden, other.hidden, atol=1e-5, rtol=1e-5)
+        np.testing.assert_allclose(one.logits, other.logits, atol=1e-5, rtol=1e-5)
+    assert not any("forward" in module.__dict__ for module in model.blocks.modules)
+
+
+def test_below_its_edit_a_prompt_runs_once_and_behind_what_is_read_nothing_runs(
+    tiny_model: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, ran = tiny_model("llama"), [0] * BLOCKS
+    jobs = [Job(PROMPTS, addition(vector(seed), 2)) for seed in range(5)]
+    read = SharedPasses(model, [1, 2], logits=False)
+    whole = SharedPasses(model, [1, 2])
+    monkeypatch.setitem(whole.__dict__, "_outputs", None)
+    expected = list(whole.run(jobs))
+    assert read._outputs is not None
+
+    def count(index: int) -> Callable[..., None]:
+        def counted(_module: torch.nn.Module, inputs: tuple[torch.Tensor], _output: torch.Tensor) -> None:
+            ran[index] += len(inputs[0])
+
+        return counted
+
+    handles = [
+        module.mlp.down_proj.register_forward_hook(count(index))  # type: ignore[union-attr]
+        for index, module in enumerate(model.blocks.modules)
+    ]
+    try:
+        found = list(read.run(jobs))
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert ran == [len(PROMPTS)] * 2 + [5 * len(PROMPTS)] + [0] * (BLOCKS - 3)
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_allclose(one.hidden, other.hidden, atol=1e-5, rtol=1e-5)
+        assert other.logits.shape == (len(PROMPTS), 0)
+
+
+class Remembering(torch.nn.Module):
+    """Blocks of which the last adds what the first saw."""
+
+    def __init__(self, *, remembers: bool) -> None:
+        super().__init__()
+        self.embed = torch.nn.Embedding(8, 4)
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(4, 4) for _ in range(4))
+        if remembers:
+            first, last, seen = self.layers[0].forward, self.layers[3].forward, list[torch.Tensor]()
+
+            def noting(stream: torch.Tensor) -> Any:
+                seen.append(stream)
+                return first(stream)
+
+            self.layers[0].forward = noting
+            self.layers[3].forward = lambda stream: last(stream) + seen[-1]
+
+    def forward(self, input_ids: torch.Tensor, use_cache: bool) -> Any:
+        stream = self.embed(input_ids)
+        for layer in self.layers:
+            stream = layer(stream)
+        return SimpleNamespace(logits=stream)
+
+
+def test_blocks_that_pass_on_more_than_the_stream_all_run() -> None:
+    ids = torch.tensor([[1, 2, 3]])
+    plain, remembering = (Remembering(remembers=remembers) for remembers in (False, True))
+    found = outputs_of(plain, list(plain.layers), ids)
+    assert found is not None
+    assert [tuple(output.shape) for output in found if isinstance(output, torch.Tensor)] == [(1, 3, 4)] * 4
+    own = remembering.layers[0].forward
+    assert outputs_of(remembering, list(remembering.layers), ids) is None
+    assert remembering.layers[0].forward is own
 
 
 def test_hooks_come_off(tiny_model: Models) -> None:

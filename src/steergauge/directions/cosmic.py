@@ -145,11 +145,11 @@ def cosmic_study(
     layers = range(1, int(0.8 * len(model.blocks)) + 1)
     ends = (each.ends[:, layers].astype(np.float64) for each in (fit.positive, fit.negative))
     low_layers = tuple(layers[index] for index in _lowest(paired_cosines(*ends), int(0.1 * len(layers))))
-    passes = SharedPasses(model, low_layers)
-    places = [Place(position, layer) for position in STUDY_POSITIONS for layer in layers]
-    trials = {place: _study_jobs(fit, place, prompts) for place in places}
+    passes = SharedPasses(model, low_layers, logits=False)
+    by_layer = [Place(position, layer) for layer in layers for position in STUDY_POSITIONS]
+    trials = {place: _study_jobs(fit, place, prompts) for place in by_layer}
     # At or above all that is read nothing is run.
-    run = [job for place in places if place.layer < max(low_layers) for job in trials[place]]
+    run = [job for place in by_layer if place.layer < max(low_layers) for job in trials[place]]
     readings = passes.run([Job(positive, None), Job(negative, None), *run], progress)
     unsteered_positive, unsteered_negative = next(readings), next(readings)
 
@@ -169,7 +169,7 @@ def cosmic_study(
     return select(
         method="cosmic_study",
         intervention=Intervention.LINEAR,
-        candidates=tuple(candidate(place) for place in places),
+        candidates=tuple(sorted(map(candidate, by_layer), key=lambda one: one.position)),
         value=_agreement,
         fit=fit,
         low_layers=low_layers,

@@ -69,10 +69,10 @@ def plan_trials(fit: Fit, layers: int, intervention: Intervention) -> dict[Place
 
 
 def trial_jobs(trials: Mapping[Place, Trial | None], positive: Prompts, negative: Prompts) -> list[Job]:
-    """Three jobs a trial, in order."""
+    """Three jobs a trial, by layer: their passes then share most."""
     return [
         job
-        for trial in trials.values()
+        for _, trial in _by_layer(trials)
         if trial is not None
         for job in (Job(positive, trial.ablate), Job(negative, trial.ablate), Job(negative, trial.add))
     ]
@@ -86,14 +86,18 @@ def score_trials(
 ) -> dict[Place, dict[str, float]]:
     """Every candidate's scores, from the readings of `trial_jobs`; not a number where there was no trial."""
     scores = {}
-    for place, trial in trials.items():
+    for place, trial in _by_layer(trials):
         values = (
             [float("nan")] * len(names)
             if trial is None
             else score(Effects(next(readings), next(readings), next(readings)))
         )
         scores[place] = dict(zip(names, values, strict=True))
-    return scores
+    return {place: scores[place] for place in trials}
+
+
+def _by_layer(trials: Mapping[Place, Trial | None]) -> list[tuple[Place, Trial | None]]:
+    return sorted(trials.items(), key=lambda item: item[0].layer)
 
 
 def judge_trials(
