@@ -33,9 +33,13 @@ _SIZES = {"cosmic_official": COSMIC_SIZES, "arditi": ARDITI_SIZES}
 
 
 def selection_readings(name: str, contrast: ContrastSet) -> int:
-    """Prompts that a selecting method runs for each block, at most; with a template of five tokens after the text."""
+    """Whole runs of a prompt that a selecting method takes for each block, at most; of five positions.
+
+    COSMIC's rows begin at their edit, so half of the blocks run on average; arditi's ablate everywhere.
+    """
     positions = len(STUDY_POSITIONS)
     if name not in _SIZES:
-        return positions * (len(contrast.positive) + len(contrast.negative))
+        return positions * (len(contrast.positive) + len(contrast.negative)) // 2
     split = split_classes(contrast.positive, contrast.negative, _SIZES[name], seed=0)
-    return positions * (len(split.select_positive) + 2 * len(split.select_negative))
+    rows = positions * (len(split.select_positive) + 2 * len(split.select_negative))
+    return rows if name == "arditi" else rows // 2
