@@ -32,7 +32,7 @@ def newcombe_difference(first: Count, second: Count, confidence: float = 0.95) -
     """
     _require(first, second)
     low, high = confint_proportions_2indep(*first, *second, method="newcomb", alpha=1 - confidence)
-    return Interval(float(low), float(high))
+    return Interval(max(-1.0, float(low)), min(1.0, float(high)))  # rounding goes past them
 
 
 def fisher_p_value(first: Count, second: Count, alternative: str = "two-sided") -> float:
