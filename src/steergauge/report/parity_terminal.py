@@ -7,6 +7,7 @@ from rich.text import Text
 from steergauge.report import words
 from steergauge.report.parity_words import cosine, findings, headline, refusal
 from steergauge.report.terminal import plain
+from steergauge.studies.measurements import points
 from steergauge.studies.parity_result import FaultRecord, ParityResult, Visibility
 
 _COLOUR = {
@@ -99,7 +100,7 @@ def _rows(fault: FaultRecord) -> list[list[Text | str]]:
                 cosine(one.cosine),
                 "" if one.norm_ratio is None else f"×{words.number(one.norm_ratio)}",
                 words.percent(outputs.refusal.rate) if outputs else words.NOTHING,
-                words.points(compared.difference) if compared else words.NOTHING,
+                points(compared.difference) if compared else words.NOTHING,
                 words.percent(outputs.garbled.rate) if outputs else words.NOTHING,
                 words.p_number(compared.p_value).replace(" ", "") if compared else words.NOTHING,
                 shows.append(", gap", "bold red") if one.study_gap else shows,

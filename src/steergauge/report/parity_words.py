@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
-from steergauge.report.words import NOTHING, number, percent, points
+from steergauge.report.words import NOTHING, number, percent
+from steergauge.studies.measurements import points
 from steergauge.studies.parity_result import (
     BackendRecord,
     FaultAtBlock,

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from steergauge.report.words import NOTHING, cosine, number, p_number, percent, points
+from steergauge.report.words import NOTHING, cosine, number, p_number, percent
 from steergauge.report.words import interval as rate_interval
-from steergauge.studies.measurements import Rate
+from steergauge.studies.measurements import Rate, points
 from steergauge.studies.study_result import Cell, ColumnKind, Estimate, FigurePoint, StudyFigure
 
 

@@ -24,7 +24,7 @@ from rich.text import Text
 from steergauge.report import words
 from steergauge.report.figures import Cell, HeatMap, heat_maps
 from steergauge.report.search_words import search_sentences, shown_words
-from steergauge.studies.measurements import Rate
+from steergauge.studies.measurements import Rate, points
 from steergauge.studies.result import DirectionRecord, GaugeResult, VerdictName
 from steergauge.studies.side_by_side import MethodOutcome, SideBySide
 
@@ -223,7 +223,7 @@ def _print_methods(methods: SideBySide, directions: Sequence[DirectionRecord], c
                 words.short_dose(best.dose),
                 _rate(best.reported_on),
                 words.percent(best.garbled_on_reported.rate),
-                words.points(against.difference) if against else words.NOTHING,
+                points(against.difference) if against else words.NOTHING,
                 words.p_number(against.p_adjusted) if against else words.NOTHING,
             )
         console.print(Padding(table, (1, 0, 0, 0)))

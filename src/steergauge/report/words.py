@@ -2,7 +2,15 @@
 
 from collections import Counter
 
-from steergauge.studies.measurements import Best, Comparison, ConditionResult, DoseRecord, Rate, Window
+from steergauge.studies.measurements import (
+    Best,
+    Comparison,
+    ConditionResult,
+    DoseRecord,
+    Rate,
+    Window,
+    points,
+)
 from steergauge.studies.result import GaugeResult, ProtocolRecord, SelectionRecord, VerdictName
 
 NOTHING = "–"
@@ -62,11 +70,6 @@ def rate_words(rate: Rate) -> str:
     if rate.rate is None:
         return f"not measured: no prompts{apart}"
     return f"{rate.count} of {rate.n}, {percent(rate.rate)} [{interval(rate)}%]{apart}"
-
-
-def points(difference: float) -> str:
-    """A difference of rates in percentage points, with its sign."""
-    return f"{100 * difference:+.0f}".replace("-", "−")
 
 
 def change_words(comparison: Comparison) -> str:

@@ -71,6 +71,11 @@ class Comparison(Record):
     )
 
 
+def points(difference: float) -> str:
+    """A difference of rates in percentage points, with its sign."""
+    return f"{100 * difference:+.0f}".replace("-", "−")
+
+
 class ConditionResult(Record):
     """One method, block and dose over the evaluation prompts; in a search, over those that it was shown."""
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from steergauge.studies.analysis import compare
 from steergauge.studies.claims import NEAR, STEERED, answer, every
 from steergauge.studies.experiments.conditions import answered, labels_of
+from steergauge.studies.measurements import points
 from steergauge.studies.plan import block_at
 from steergauge.studies.result import GaugeResult
 from steergauge.studies.study_result import Conclusion, Outcome
@@ -91,9 +92,7 @@ def _collapse(result: GaugeResult) -> tuple[Outcome, str]:
         return Outcome.NOT_SUPPORTED, f"best at {best.depth:.0%}"
     labels = labels_of(result, late.id), labels_of(result, best.condition)
     held_out, whole = compare(*labels, best.reporting_prompts), compare(*labels, answered(result))
-    said = (
-        f"at 70% {100 * held_out.difference:+.0f} points against {best.depth:.0%} held out, p = {held_out.p_value:.2g}"
-    ).replace("-", "−")
+    said = f"at 70% {points(held_out.difference)} points against {best.depth:.0%} held out, p = {held_out.p_value:.2g}"
     if held_out.difference < 0 and held_out.p_value < 0.05:
         return Outcome.SUPPORTED, said
     alike = max(-whole.low, whole.high) <= NEAR

@@ -10,7 +10,7 @@ from steergauge.studies.claims import NEAR, answer, every
 from steergauge.studies.experiments.conditions import answered, labels_of
 from steergauge.studies.experiments.contests import Beside, Terms
 from steergauge.studies.experiments.method_verdicts import as_good
-from steergauge.studies.measurements import Comparison
+from steergauge.studies.measurements import Comparison, points
 from steergauge.studies.result import VerdictName
 from steergauge.studies.study_result import Conclusion, Outcome
 
@@ -53,7 +53,7 @@ def _own_block(cosmic: Sequence[Beside]) -> Conclusion:
     compared = [found for one in cosmic if (found := _at_its_own_block(one)) is not None]
     adjusted = adjust_holm([one.held_out.p_value for one in compared])
     said = "; ".join(
-        f"{one.name} {100 * one.held_out.difference:+.0f} points held out, Holm p = {p:.2g}".replace("-", "−")
+        f"{one.name} {points(one.held_out.difference)} points held out, Holm p = {p:.2g}"
         for one, p in zip(compared, adjusted, strict=True)
     )
     costs = any(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from steergauge.studies.experiments.contests import Beside, Contest, Terms
+from steergauge.studies.measurements import points
 from steergauge.studies.result import VerdictName
 from steergauge.studies.study_result import Conclusion, Outcome
 
@@ -103,7 +104,7 @@ def _evidence(of_method: Sequence[Beside], terms: Terms) -> str:
                 ours, theirs, compared = contest.first_rate, contest.other_rate, contest.comparison
                 said.append(
                     f"{one.model}, {prompts}: {theirs.count}/{theirs.n} against {ours.count}/{ours.n}, "
-                    f"{100 * compared.difference:+.0f} points, Holm p = {compared.p_adjusted:.2g}"
+                    f"{points(compared.difference)} points, Holm p = {compared.p_adjusted:.2g}"
                 )
     if invalid := [one.model for one in of_method if one.result.verdict.verdict is VerdictName.INVALID]:
         said.append(f"left out, invalid: {', '.join(invalid)}")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from steergauge.studies.claims import NEAR, STEERED, answer, every
 from steergauge.studies.experiments.quantized import Origin, Quantized
 from steergauge.studies.experiments.quantized_tables import adjusted
-from steergauge.studies.measurements import Comparison
+from steergauge.studies.measurements import Comparison, points
 from steergauge.studies.study_result import Conclusion, Outcome
 
 _LEAST_COSINE = 0.97
@@ -55,8 +55,8 @@ def _preserved(compared: Sequence[_Compared]) -> tuple[Outcome, str]:
             "No such precision was measured of a model that is steered in full precision.",
         )
     said = (
-        f"{one.name} {_points(one.comparison.difference)} points "
-        f"[{_points(one.comparison.low)} to {_points(one.comparison.high)}], p = {one.p_value:.2g}"
+        f"{one.name} {points(one.comparison.difference)} points "
+        f"[{points(one.comparison.low)} to {points(one.comparison.high)}], p = {one.p_value:.2g}"
         for one in compared
     )
     return every([_judged(one) for one in compared]), "; ".join(said)
@@ -67,10 +67,6 @@ def _judged(one: _Compared) -> Outcome:
         return Outcome.NOT_SUPPORTED
     near = max(-one.comparison.low, one.comparison.high) <= NEAR
     return Outcome.SUPPORTED if near else Outcome.UNDECIDED
-
-
-def _points(difference: float) -> str:
-    return f"{100 * difference:+.0f}".replace("-", "−")
 
 
 def _near_directions(measured: Sequence[Quantized]) -> tuple[Outcome, str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from steergauge.studies.claims import answer
 from steergauge.studies.experiments.tooling_tables import best_block, compared_tools
 from steergauge.studies.fault_rule import LEAST_COSINE, SIGNIFICANT, STUDY_GAP
+from steergauge.studies.measurements import points
 from steergauge.studies.parity_result import ParityResult
 from steergauge.studies.study_result import Conclusion, Outcome
 
@@ -33,7 +34,7 @@ def _nnsight(result: ParityResult) -> tuple[Outcome, str]:
     right = best_block(result)
     most = max(here, key=lambda one: abs(one.difference))
     said = (
-        f"readings {tool.outcome}, lowest cosine {min(known):.6f}, {100 * most.difference:+.0f} points at most, where hooks' "
+        f"readings {tool.outcome}, lowest cosine {min(known):.6f}, {points(most.difference)} points at most, where hooks' "
         f"direction refuses {right.outputs.effect.count} of {right.outputs.effect.n}"
     )
     if any(one.p_adjusted is not None and one.p_adjusted < SIGNIFICANT for one in here):
