@@ -106,30 +106,6 @@ def test_a_mixed_batch_is_the_torch_engines_token_for_token(family: str, models:
     assert sum(one != other for one, other in zip(expected, control, strict=True)) > len(requests) / 3
 
 
-def test_a_request_whose_rule_holds_ends_where_the_torch_engine_ends_it(
-    models: dict[str, Model], engine: VllmEngine
-) -> None:
-    asked = list[tuple[int, int]]()
-    at_8 = StopRule("at 8", lambda tokens, left: len(tokens) >= 7)
-
-    def goes_on(tokens: Sequence[int], left: int) -> bool:
-        asked.append((len(tokens), left))
-        return False
-
-    never = StopRule("never", goes_on)
-    requests = [
-        Request(one.prompt, one.steering, Decoding(13, stop=[None, at_8, never][row % 3]))
-        for row, one in enumerate(mixed())
-    ]
-    made = generations(engine, requests)
-    assert set(asked) == {(4, 9), (8, 5), (12, 1)}
-    assert made == run(models["qwen2"], requests)
-    assert {one.finish for one in made} >= {"length", "decided"}
-    for row, one in enumerate(made):
-        if one.finish != "stop":
-            assert (one.finish, len(one.tokens)) == (("decided", 8) if row % 3 == 1 else ("length", 13))
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -180,6 +156,30 @@ def test_on_a_ray_cluster_it_gives_the_same_text(models: dict[str, Model]) -> No
         made = dict(engine.generate_waves(waves, lambda _: None))
     assert [one for number in range(len(waves)) for one in made[number]] == run(models["qwen2"], requests)
     assert engine.name == "vllm"
+
+
+def test_a_request_whose_rule_holds_ends_where_the_torch_engine_ends_it(
+    models: dict[str, Model], engine: VllmEngine
+) -> None:
+    asked = list[tuple[int, int]]()
+    at_8 = StopRule("at 8", lambda tokens, left: len(tokens) >= 7)
+
+    def goes_on(tokens: Sequence[int], left: int) -> bool:
+        asked.append((len(tokens), left))
+        return False
+
+    never = StopRule("never", goes_on)
+    requests = [
+        Request(one.prompt, one.steering, Decoding(13, stop=[None, at_8, never][row % 3]))
+        for row, one in enumerate(mixed())
+    ]
+    made = generations(engine, requests)
+    assert set(asked) == {(4, 9), (8, 5), (12, 1)}
+    assert made == run(models["qwen2"], requests)
+    assert {one.finish for one in made} >= {"length", "decided"}
+    for row, one in enumerate(made):
+        if one.finish != "stop":
+            assert (one.finish, len(one.tokens)) == (("decided", 8) if row % 3 == 1 else ("length", 13))
 
 
 def test_each_wave_has_its_own_steerings(engine: VllmEngine) -> None:
