@@ -37,9 +37,9 @@ def selection_readings(name: str, contrast: ContrastSet) -> int:
 
     COSMIC's rows begin at their edit, so half of the blocks run on average; arditi's ablate everywhere.
     """
-    positions = len(STUDY_POSITIONS)
-    if name not in _SIZES:
-        return positions * (len(contrast.positive) + len(contrast.negative)) // 2
-    split = split_classes(contrast.positive, contrast.negative, _SIZES[name], seed=0)
-    rows = positions * (len(split.select_positive) + 2 * len(split.select_negative))
+    prompts = len(contrast.positive) + len(contrast.negative)
+    if name in _SIZES:
+        split = split_classes(contrast.positive, contrast.negative, _SIZES[name], seed=0)
+        prompts = len(split.select_positive) + 2 * len(split.select_negative)
+    rows = len(STUDY_POSITIONS) * prompts
     return rows if name == "arditi" else rows // 2

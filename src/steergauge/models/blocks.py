@@ -51,7 +51,7 @@ def reading(modules: Sequence[nn.Module], read: Callable[[int, Tensor], None]) -
 
         return told
 
-    with _removed_at_the_end(
+    with removed_at_the_end(
         [module.register_forward_hook(hook(index)) for index, module in enumerate(modules)]
     ):
         yield
@@ -69,7 +69,7 @@ def entering(modules: Sequence[nn.Module], change: Callable[[int, Tensor], Tenso
 
         return changed
 
-    with _removed_at_the_end(
+    with removed_at_the_end(
         [
             module.register_forward_pre_hook(hook(index), with_kwargs=True)
             for index, module in enumerate(modules)
@@ -85,14 +85,15 @@ def leaving(modules: Sequence[nn.Module], change: Callable[[int, Tensor], Tensor
     def hook(index: int) -> Callable[..., BlockOutput]:
         return lambda _module, _inputs, output: with_stream(output, change(index, stream_of(output)))
 
-    with _removed_at_the_end(
+    with removed_at_the_end(
         [module.register_forward_hook(hook(index)) for index, module in enumerate(modules)]
     ):
         yield
 
 
 @contextmanager
-def _removed_at_the_end(hooks: Sequence[RemovableHandle]) -> Iterator[None]:
+def removed_at_the_end(hooks: Sequence[RemovableHandle]) -> Iterator[None]:
+    """Hooks that stay on while the context is open."""
     try:
         yield
     finally:

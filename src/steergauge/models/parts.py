@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from steergauge.models.blocks import BlockOutput, entering, with_stream
+from steergauge.models.blocks import BlockOutput, entering, removed_at_the_end, with_stream
 
 
 class Reached(Exception):  # noqa: N818 - nothing is wrong: it leaves a forward pass where no more of it is wanted
@@ -43,7 +43,7 @@ def beginning_at(
     """
     skipped = [(module, module.__dict__.get("forward")) for module in modules[:block]]
     try:
-        for (module, _), output in zip(skipped, outputs, strict=False):
+        for (module, _), output in zip(skipped, outputs[:block], strict=True):
             module.forward = _returning(with_stream(output, stream))
         yield
     finally:
@@ -74,12 +74,8 @@ def outputs_of(model: nn.Module, modules: Sequence[nn.Module], input_ids: Tensor
         return found
 
     half = len(modules) // 2
-    try:
-        with torch.inference_mode():
-            whole = logits(input_ids)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with torch.inference_mode(), removed_at_the_end(hooks):
+        whole = logits(input_ids)
     try:
         with torch.inference_mode(), ending_before(modules, half):
             logits(input_ids)
